@@ -1,0 +1,7 @@
+/** The table of commands. */
+import type { Command } from "../lib/cli.ts";
+import { claim } from "./claim.ts";
+import { kill } from "./kill.ts";
+import { waitUntilHealthy } from "./wait_until_healthy.ts";
+
+export const commands: readonly Command[] = [claim, kill, waitUntilHealthy];

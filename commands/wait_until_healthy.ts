@@ -1,0 +1,253 @@
+/** `sipid wait-until-healthy`: probes a URL until it answers with status 200. */
+// @ts-types="../toolchain/std/deadline.d.ts"
+import { deadline } from "@std/async/deadline";
+// @ts-types="../toolchain/std/delay.d.ts"
+import { delay } from "@std/async/delay";
+// @ts-types="../toolchain/std/poll.d.ts"
+import { poll } from "@std/async/poll";
+import { command, flag } from "../lib/cli.ts";
+import { formatDuration } from "../lib/duration.ts";
+import { isTimeout, Refusal, UsageError } from "../lib/errors.ts";
+import { isHttp, type Prober, prober, shown } from "../lib/health.ts";
+import { look, lookSettled } from "../lib/pidfile.ts";
+import {
+  describe,
+  findProcess,
+  isRunning,
+  type Process,
+} from "../lib/process.ts";
+import { takeProxySettings } from "../lib/proxy.ts";
+import { info, live } from "../lib/report.ts";
+import { version } from "../lib/version.ts";
+import { pidFileFlag, positiveDuration } from "./flags.ts";
+
+/** Milliseconds that one probe takes at most. */
+const PROBE_LIMIT = 30_000;
+/** Milliseconds between two looks at the process of --pid-file. */
+const WATCH_INTERVAL = 50;
+
+const path = (text: string): string => text;
+
+const flags = {
+  "url": flag("URL", "the healthcheck, http or https", parseUrl).required(),
+  "timeout": flag("DURATION", "how long to wait altogether", positiveDuration)
+    .or("1m"),
+  "polling-frequency": flag(
+    "DURATION",
+    "time between two probes",
+    positiveDuration,
+  ).or("5s"),
+  "pid-file": pidFileFlag(
+    "stop waiting when the process of this pidfile is gone",
+  ).optional(),
+  "unix-socket": flag(
+    "PATH",
+    "connect to this socket instead of the URL's host",
+    path,
+  ).optional(),
+  "ca-cert": flag("FILE", "trust these authorities (PEM) too", path).optional(),
+  "cert": flag("FILE", "client certificate (PEM), for mutual TLS", path)
+    .optional(),
+  "key": flag("FILE", "the key (PEM) of --cert", path).optional(),
+};
+
+export const waitUntilHealthy = command({
+  name: "wait-until-healthy",
+  purpose: "Probe a URL until it answers with HTTP status 200",
+  flags,
+  statuses: {
+    0: "healthy",
+    1: "not healthy within the timeout, or the process of --pid-file is gone",
+    2: "wrong usage",
+  },
+  examples: [
+    "sipid wait-until-healthy --url http://127.0.0.1:8080/health",
+    "sipid wait-until-healthy --url https://web.internal/health --timeout 2m \\",
+    "    --ca-cert ca.pem --pid-file /var/vcap/sys/run/web/web.pid",
+  ],
+  async run(values) {
+    if ((values.cert === undefined) !== (values.key === undefined)) {
+      throw new UsageError("--cert and --key go together");
+    }
+    const probes = prober(values.url, {
+      caCert: values["ca-cert"],
+      cert: values.cert,
+      key: values.key,
+      unixSocket: values["unix-socket"],
+      proxies: takeProxySettings(),
+      userAgent: `sipid/${version}`,
+    });
+    const pidFile = values["pid-file"];
+    const watched = pidFile === undefined ? undefined : await watch(pidFile);
+    await wait(
+      new Wait(values.url, values.timeout, values["polling-frequency"], probes),
+      watched,
+    );
+    return 0;
+  },
+});
+
+/** What is waited for, and how far it has come. */
+class Wait {
+  readonly #begin = performance.now();
+  attempts = 0;
+  /** Why the last probe failed; undefined before one has. */
+  reason: string | undefined;
+  /** When the probe under way began, in milliseconds since the beginning. */
+  probing: number | undefined;
+
+  constructor(
+    readonly url: URL,
+    readonly timeout: number,
+    readonly frequency: number,
+    readonly probes: Prober,
+  ) {}
+
+  /** Milliseconds since the beginning. */
+  get elapsed(): number {
+    return performance.now() - this.#begin;
+  }
+
+  /** Why it is not healthy yet: the last reason, or the silence that follows it by now. */
+  get lastReason(): string {
+    const silence = this.probing === undefined
+      ? 0
+      : this.elapsed - this.probing;
+    return this.reason === undefined || silence > 1_000
+      ? `no answer within ${formatDuration(silence)}`
+      : this.reason;
+  }
+}
+
+/** The process to watch; `check` throws when it is gone. */
+interface Watched {
+  readonly check: () => void;
+}
+
+async function watch(pidFile: string): Promise<Watched> {
+  const found = await lookSettled(pidFile);
+  if (found.kind === "missing") throw gone(`there is no pidfile ${pidFile}`);
+  if (found.kind !== "pid") {
+    throw new Refusal(
+      `pidfile (${pidFile}) does not contain a valid pid; not waiting any longer`,
+    );
+  }
+  let last = findProcess(found.pid);
+  if (last === undefined) {
+    throw gone(`process ${found.pid} (${pidFile}) does not run`);
+  }
+  return { check: () => last = stillThere(pidFile, last!) };
+}
+
+/** The process the file names now: a restart may have brought another. */
+function stillThere(pidFile: string, last: Process): Process {
+  const found = look(pidFile);
+  if (found.kind === "missing") throw gone(`pidfile ${pidFile} was removed`);
+  if (found.kind === "pid" && found.pid !== last.pid) {
+    const next = findProcess(found.pid);
+    if (next !== undefined) return next;
+  }
+  if (!isRunning(last)) throw gone(`${describe(last)} of ${pidFile} is gone`);
+  return last;
+}
+
+function gone(fact: string): Refusal {
+  return new Refusal(
+    `${fact}: not waiting for it any longer; its log may say why`,
+  );
+}
+
+/** Returns when the URL is healthy. */
+async function wait(what: Wait, watched: Watched | undefined): Promise<void> {
+  const ended = new AbortController();
+  const healthy = untilHealthy(what, ended.signal);
+  const died = watched === undefined ? [] : [untilGone(watched, ended.signal)];
+  const display = showProgress(what, ended.signal);
+  // Those that are still under way at the end reject with the abortion, which is no news.
+  for (const underway of [healthy, ...died, display]) underway.catch(() => {});
+  try {
+    await deadline(Promise.race([healthy, ...died]), what.timeout);
+    // Something else may answer on the port of a process that died.
+    watched?.check();
+    info(`${shown(what.url)} is healthy after ${formatDuration(what.elapsed)}`);
+  } catch (error) {
+    if (!isTimeout(error)) throw error;
+    throw new Refusal(
+      `healthcheck unhealthy (url '${
+        shown(what.url)
+      }' was not healthy after ${what.attempts} ` +
+        `attempt${what.attempts === 1 ? "" : "s"}): ${what.lastReason}`,
+    );
+  } finally {
+    ended.abort();
+  }
+}
+
+/** Probes at once, then at the frequency, counted from probe to probe. */
+async function untilHealthy(what: Wait, ended: AbortSignal): Promise<void> {
+  for (;;) {
+    const begin = what.elapsed;
+    const reason = await probeOnce(what, ended);
+    if (reason === undefined) return;
+    if (reason !== what.reason) {
+      info(`waiting for ${shown(what.url)}: ${reason}`);
+    }
+    what.reason = reason;
+    await delay(Math.max(0, begin + what.frequency - what.elapsed), {
+      signal: ended,
+    });
+  }
+}
+
+async function probeOnce(
+  what: Wait,
+  ended: AbortSignal,
+): Promise<string | undefined> {
+  what.attempts++;
+  what.probing = what.elapsed;
+  const limit = AbortSignal.timeout(PROBE_LIMIT);
+  try {
+    return await what.probes.probe(AbortSignal.any([ended, limit]));
+  } catch (error) {
+    if (!limit.aborted || ended.aborted) throw error;
+    return `no answer within ${formatDuration(PROBE_LIMIT)}`;
+  } finally {
+    what.probing = undefined;
+  }
+}
+
+async function untilGone(watched: Watched, signal: AbortSignal): Promise<void> {
+  await poll(() => watched.check(), () => false, {
+    interval: WATCH_INTERVAL,
+    signal,
+  });
+}
+
+/** The live line on a terminal. */
+async function showProgress(what: Wait, signal: AbortSignal): Promise<void> {
+  const limit = formatDuration(what.timeout);
+  const show = (): void =>
+    live(
+      `waiting ${formatDuration(what.elapsed)} of ${limit}: ${what.lastReason}`,
+    );
+  await poll(show, () => false, { interval: 100, signal });
+}
+
+function parseUrl(text: string): URL {
+  const url = URL.parse(text);
+  const example = `http://${text.replace(/^:?\/*/, "")}`;
+  if (!/^[a-z][a-z0-9+.-]*:/i.test(text)) {
+    throw new UsageError(`"${text}" lacks a scheme: write it like ${example}`);
+  }
+  if (!/^https?:/i.test(text)) {
+    throw new UsageError(
+      `"${text}" has a scheme that is not http or https: write it like ${example}`,
+    );
+  }
+  if (url === null || !isHttp(url) || !/^https?:\/\/[^/]/i.test(text)) {
+    throw new UsageError(
+      `"${text}" is not a URL: write it like http://127.0.0.1:8080/health`,
+    );
+  }
+  return url;
+}

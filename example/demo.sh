@@ -1,0 +1,57 @@
+#!/bin/sh
+# The example job from start to stop, in a folder of its own. DENO runs the example's service.
+set -eu
+cd "$(dirname "$0")"
+PATH=$PWD/../dist:$PATH
+RUN_DIR=$(mktemp -d)
+LOG_DIR=$RUN_DIR/log
+PORT=$("$DENO" eval 'const l = Deno.listen({ port: 0 }); console.log(l.addr.port); l.close()')
+WEB="$DENO run --quiet --no-lock --allow-net --allow-env web.ts"
+GRACE=1s
+export PATH RUN_DIR LOG_DIR PORT WEB GRACE
+
+stop_all() {
+  # Only what this script started: its PID is known.
+  if [ -n "${job:-}" ]; then kill -9 "$job" 2>/dev/null || :; fi
+  rm -rf "$RUN_DIR"
+}
+trap stop_all EXIT
+trap 'exit 1' INT TERM
+
+title() { printf '\n--- %s\n' "$1"; }
+run() {
+  printf '$ %s\n' "$*"
+  "$@" 2>&1
+}
+
+title 'The start script claims the pidfile for its own PID, then becomes the service.'
+printf '$ ./start &\n'
+./start &
+job=$!
+
+title 'The post-start script waits until it is healthy.'
+until [ -s "$RUN_DIR/web.pid" ]; do sleep 0.02; done
+run sipid wait-until-healthy --url "http://127.0.0.1:$PORT/health" \
+  --timeout 10s --polling-frequency 100ms --pid-file "$RUN_DIR/web.pid"
+printf '%s holds %s\n' "$RUN_DIR/web.pid" "$(cat "$RUN_DIR/web.pid")"
+
+title 'A second start is refused, and the first is left alone.'
+printf '$ ./start\n'
+if ./start; then
+  echo 'the second start was not refused' >&2
+  exit 1
+fi
+tail -n 1 "$LOG_DIR/web.log"
+
+title 'The stop script: SIGTERM is ignored, so stacks are asked for, then SIGKILL.'
+run ./stop
+wait "$job" || :
+job=
+title 'What the service wrote meanwhile:'
+grep -A 2 '^web' "$LOG_DIR/web.log"
+
+if [ -e "$RUN_DIR/web.pid" ]; then
+  echo 'the pidfile is still there' >&2
+  exit 1
+fi
+title 'The pidfile is gone, and so is the process.'

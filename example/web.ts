@@ -1,0 +1,20 @@
+// deno-lint-ignore-file no-console -- a service writes its log to stdout
+/** A web service for the example: healthy half a second after its start, deaf to SIGTERM. */
+const started = Date.now();
+
+Deno.addSignalListener("SIGTERM", () => {
+  console.log("web: SIGTERM? Not now, I am busy.");
+});
+Deno.addSignalListener("SIGQUIT", () => {
+  console.log(
+    `web: ${new Error("stack dump").stack?.replaceAll("Error: ", "")}`,
+  );
+});
+Deno.serve(
+  {
+    hostname: "127.0.0.1",
+    port: Number(Deno.env.get("PORT")),
+    onListen: () => {},
+  },
+  () => new Response(null, { status: Date.now() - started < 500 ? 503 : 200 }),
+);

@@ -1,0 +1,170 @@
+/**
+ * The command line as one declarative table: parsing comes from it here, the help texts in
+ * usage.ts.
+ */
+// @ts-types="../toolchain/std/parse_args.d.ts"
+import { parseArgs } from "@std/cli/parse-args";
+import { UsageError } from "./errors.ts";
+
+/** One flag of a command. `T` is what the command gets for it. */
+export interface Flag<T> {
+  /** How its value is called in the usage, such as `PID_FILE`; undefined for a switch. */
+  readonly value: string | undefined;
+  readonly help: string;
+  readonly required: boolean;
+  /** The text that is parsed when the flag is not given. */
+  readonly default: string | undefined;
+  /** @throws {UsageError} what is wrong, as a sentence without its subject, the flag */
+  readonly parse: (text: string) => T;
+}
+
+/** The flags of a command by their names, without the dashes. */
+export type Flags = Readonly<Record<string, Flag<unknown>>>;
+
+/** What a command gets: one value for each flag. */
+export type Values<F extends Flags> = {
+  readonly [name in keyof F]: F[name] extends Flag<infer T> ? T : never;
+};
+
+/** One command. */
+export interface Command {
+  readonly name: string;
+  /** What it does, in one sentence without a full stop. */
+  readonly purpose: string;
+  readonly flags: Flags;
+  /** Exit statuses and what they mean. */
+  readonly statuses: Readonly<Record<number, string>>;
+  /** Two calls as a script has them. */
+  readonly examples: readonly string[];
+  /** @returns the exit status */
+  readonly run: (values: Values<Flags>) => Promise<number>;
+}
+
+/** Declares a command; `run` gets the values of its own flags, with their types. */
+export function command<F extends Flags>(
+  declared: Omit<Command, "flags" | "run"> & {
+    readonly flags: F;
+    readonly run: (values: Values<F>) => Promise<number>;
+  },
+): Command {
+  // The values are made from the same flags, so the narrower type is the true one.
+  return declared as unknown as Command;
+}
+
+/** The flags that every command has. */
+export const COMMON_FLAGS = {
+  quiet: { ...flagSwitch("say nothing but errors") },
+  help: { ...flagSwitch("show this help") },
+} as const;
+
+/** A flag that takes a value, before it is decided what holds where it is not given. */
+export interface ValueFlag<T> {
+  /** It must be given. */
+  required(): Flag<T>;
+  /** Undefined where it is not given. */
+  optional(): Flag<T | undefined>;
+  /** The parsed `text` where it is not given. */
+  or(text: string): Flag<T>;
+}
+
+/** A flag that takes a value, parsed by `parse`. */
+export function flag<T>(
+  value: string,
+  help: string,
+  parse: (text: string) => T,
+): ValueFlag<T> {
+  const base = { value, help, parse, required: false, default: undefined };
+  return {
+    required: () => ({ ...base, required: true }),
+    optional: () => base,
+    or: (text) => ({ ...base, default: text }),
+  };
+}
+
+/** A flag that is there or not; `--flag=false` is the same as leaving it out. */
+export function flagSwitch(help: string): Flag<boolean> {
+  return {
+    value: undefined,
+    help,
+    required: false,
+    default: "false",
+    parse: parseSwitch,
+  };
+}
+
+/** The words Go's flag package takes for true and false. */
+function parseSwitch(text: string): boolean {
+  if (/^(1|t|T|true|TRUE|True)$/.test(text)) return true;
+  if (/^(0|f|F|false|FALSE|False)$/.test(text)) return false;
+  throw new UsageError(`is a switch: it takes true or false, not "${text}"`);
+}
+
+/**
+ * The values of a command's flags.
+ *
+ * Taken are `--flag value`, `--flag=value` and, because scripts for the original use it, Go's
+ * single dash.
+ *
+ * @throws {UsageError} unknown, incomplete or missing flags, values that do not parse, operands
+ */
+export function parseFlags<F extends Flags>(
+  flags: F,
+  args: readonly string[],
+): Values<F> {
+  const names = Object.keys(flags);
+  const given = parseArgs(joined(flags, args), { string: names });
+  if (given._.length > 0) {
+    throw new UsageError(`unexpected operand "${given._[0]}"`);
+  }
+  const values = names.map((
+    name,
+  ) => [name, valueOf(name, flags[name]!, given[name])]);
+  return Object.fromEntries(values);
+}
+
+function valueOf(
+  name: string,
+  { required, default: fallback, parse }: Flag<unknown>,
+  given?: string,
+): unknown {
+  if (given === undefined && required) {
+    throw new UsageError(`--${name} is missing`);
+  }
+  const text = given ?? fallback;
+  if (text === undefined) return undefined;
+  if (text === "") throw new UsageError(`--${name} needs a value`);
+  try {
+    return parse(text);
+  } catch (error) {
+    if (error instanceof UsageError) {
+      throw new UsageError(`--${name} ${error.message}`);
+    }
+    throw error;
+  }
+}
+
+/**
+ * The same flags, each in one word as `--flag=value`: only so does a value that begins with a
+ * dash, such as -100, come out whole.
+ */
+function joined(flags: Flags, args: readonly string[]): string[] {
+  const words: string[] = [];
+  for (let i = 0; i < args.length; i++) {
+    const arg = args[i]!;
+    const [, name, value] = /^--?([^-=][^=]*)(?:=(.*))?$/s.exec(arg) ?? [];
+    if (name === undefined) {
+      words.push(arg);
+    } else if (!Object.hasOwn(flags, name)) {
+      throw new UsageError(`unknown flag ${arg.replace(/=.*/s, "")}`);
+    } else if (value !== undefined) {
+      words.push(`--${name}=${value}`);
+    } else if (flags[name]!.value === undefined) {
+      words.push(`--${name}=true`);
+    } else if (i + 1 < args.length) {
+      words.push(`--${name}=${args[++i]}`);
+    } else {
+      throw new UsageError(`--${name} needs a value`);
+    }
+  }
+  return words;
+}

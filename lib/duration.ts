@@ -1,0 +1,82 @@
+/**
+ * Durations as Go writes them: "1m30s", "500ms", "1.5h".
+ * Source: the documentation of Go's time.ParseDuration.
+ */
+
+const MILLISECONDS: Readonly<Record<string, number>> = {
+  ns: 1e-6,
+  us: 1e-3,
+  "\u00b5s": 1e-3, // micro sign
+  "\u03bcs": 1e-3, // Greek letter mu
+  ms: 1,
+  s: 1e3,
+  m: 60e3,
+  h: 3600e3,
+};
+
+/** The longest duration taken, in milliseconds: a timer of the runtime holds 2^31 - 1. */
+export const LONGEST = 576 * 3600e3;
+
+/**
+ * Milliseconds, or a sentence that says what is wrong.
+ *
+ * Units are required; "0" alone is zero, as in Go.
+ */
+export function parseDuration(text: string): number | string {
+  if (text === "0") return 0;
+  const sign = /^[+-]/.exec(text)?.[0] ?? "";
+  const parts = [
+    ...text.slice(sign.length).matchAll(
+      /(\d+\.?\d*|\.\d+)([a-z\u00b5\u03bc]*)/gy,
+    ),
+  ];
+  const matched = parts.reduce(
+    (length, part) => length + part[0].length,
+    sign.length,
+  );
+  if (parts.length === 0 || matched !== text.length) {
+    return `"${text}" is not a duration; write it like 20s, 1m30s or 500ms`;
+  }
+  let total = 0;
+  for (const [, number, unit] of parts) {
+    if (unit === "") {
+      return `"${text}" lacks a unit; write it like ${number}s or ${number}ms`;
+    }
+    const scale = MILLISECONDS[unit!];
+    if (scale === undefined) {
+      return `"${text}" has the unknown unit "${unit}"; there are ns, us, ms, s, m and h`;
+    }
+    total += Number(number) * scale;
+  }
+  if (sign === "-" && total > 0) return `"${text}" is negative`;
+  if (total > LONGEST) {
+    return `"${text}" is longer than ${formatDuration(LONGEST)}`;
+  }
+  return total;
+}
+
+/**
+ * A duration for people: "350ms", "1.2s", "3m12s", "576h".
+ *
+ * @param ms milliseconds, not negative
+ */
+export function formatDuration(ms: number): string {
+  if (ms > 0 && ms < 1) {
+    return ms < 1e-3
+      ? `${Math.round(ms * 1e6)}ns`
+      : `${Math.round(ms * 1e3)}us`;
+  }
+  if (Math.round(ms) < 1000) return ms === 0 ? "0s" : `${Math.round(ms)}ms`;
+  const tenths = Math.round(ms / 100);
+  if (tenths < 600) return `${tenths / 10}s`;
+  const seconds = Math.round(ms / 1000);
+  const [h, m, s] = [
+    Math.floor(seconds / 3600),
+    Math.floor(seconds / 60) % 60,
+    seconds % 60,
+  ];
+  if (h > 0) {
+    return `${h}h${m > 0 || s > 0 ? `${m}m` : ""}${s > 0 ? `${s}s` : ""}`;
+  }
+  return `${m}m${s > 0 ? `${s}s` : ""}`;
+}

@@ -1,0 +1,74 @@
+/**
+ * The two ways a command ends that are not success, and the errors of the operating system put
+ * in words.
+ */
+
+/** Refused or failed, for a reason that the message tells in full: exit status 1. */
+export class Refusal extends Error {
+  override readonly name: string = "Refusal";
+}
+
+/** Called wrongly: exit status 2, and the usage is shown below the message. */
+export class UsageError extends Error {
+  override readonly name: string = "UsageError";
+}
+
+/** What a person can do about an errno, by its name in errno(3). */
+const WAYS_OUT: Readonly<Record<string, string>> = {
+  EACCES: "run it as root, or as the user who owns it",
+  EPERM: "run it as root, or as the user who owns it",
+  EROFS: "use a path on a file system that can be written",
+  ENOSPC: "free some space and try again",
+  EDQUOT: "free some of the quota and try again",
+  ENOTDIR: "one of its parents is a file: choose another path",
+  ENAMETOOLONG: "choose a shorter path",
+  ELOOP: "its symlinks go round in a circle: mend them",
+  EMFILE: "raise the limit of open files (ulimit -n)",
+  ENFILE: "the whole system is out of open files",
+  ENOLCK:
+    "the file system has no locks: use a path on one that has, such as /run",
+  EOPNOTSUPP:
+    "the file system has no locks: use a path on one that has, such as /run",
+  ENOTSUP:
+    "the file system has no locks: use a path on one that has, such as /run",
+  ENOSYS:
+    "the file system has no locks: use a path on one that has, such as /run",
+  ESTALE: "the file is gone from its server: try again",
+};
+
+/** The name of the errno behind an error, such as `ENOSPC`; undefined where there is none. */
+export function errnoOf(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined;
+  const { code } = error as { code?: unknown };
+  return typeof code === "string"
+    ? code
+    : /^(E[A-Z0-9]+):/.exec(error.message)?.[1];
+}
+
+/** The fact alone, in words: "no space left on device". */
+export function inWords(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  // Deno says "Words (os error 28): open '/path'", or "ESRCH: Words".
+  const words =
+    /^(?:E[A-Z0-9]+: )?(.*?)(?: \(os error \d+\).*)?$/s.exec(message)?.[1] ??
+      message;
+  return words.charAt(0).toLowerCase() + words.slice(1);
+}
+
+/**
+ * A refusal that says what could not be done, why, and what helps.
+ *
+ * @param what could not be done, such as `cannot open /run/web.pid`
+ */
+export function refusalFor(what: string, error: unknown): Refusal {
+  if (error instanceof Refusal) return error;
+  const wayOut = WAYS_OUT[errnoOf(error) ?? ""];
+  return new Refusal(
+    `${what}: ${inWords(error)}${wayOut === undefined ? "" : `; ${wayOut}`}`,
+  );
+}
+
+/** Whether `deadline` of @std/async gave up. */
+export function isTimeout(error: unknown): boolean {
+  return error instanceof DOMException && error.name === "TimeoutError";
+}

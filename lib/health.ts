@@ -1,0 +1,227 @@
+/** One HTTP probe of a healthcheck. */
+import { inWords, Refusal, refusalFor } from "./errors.ts";
+import { proxyFor, type ProxySettings } from "./proxy.ts";
+
+/** How a probe connects. Paths are of PEM files and of a Unix socket. */
+export interface ProbeOptions {
+  readonly caCert: string | undefined;
+  readonly cert: string | undefined;
+  readonly key: string | undefined;
+  readonly unixSocket: string | undefined;
+  readonly proxies: ProxySettings;
+  readonly userAgent: string;
+}
+
+/** Probes one URL, again and again. */
+export interface Prober {
+  /**
+   * @returns undefined if the answer is status 200; else why not, in words
+   * @throws the reason of `signal` when that is aborted
+   */
+  probe(signal: AbortSignal): Promise<string | undefined>;
+}
+
+/** Redirects that are followed for one probe. */
+const MOST_REDIRECTS = 10;
+
+/**
+ * A prober of `url`.
+ *
+ * @throws {Refusal} a certificate or key cannot be read or used
+ */
+export function prober(url: URL, options: ProbeOptions): Prober {
+  const connect = clients(options);
+  return { probe: (signal) => probe(url, connect, options.userAgent, signal) };
+}
+
+type Connect = (url: URL) => Promise<Deno.HttpClient>;
+
+async function probe(
+  url: URL,
+  connect: Connect,
+  userAgent: string,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  let at = url;
+  for (let redirects = 0; redirects <= MOST_REDIRECTS; redirects++) {
+    let response: Response;
+    try {
+      response = await fetch(at, {
+        client: await connect(at),
+        signal,
+        redirect: "manual",
+        headers: { "user-agent": userAgent, "accept": "*/*" },
+      });
+    } catch (error) {
+      signal.throwIfAborted();
+      return reasonOf(error);
+    }
+    // The status is all that counts. What the server does with its body is its own affair.
+    response.body?.cancel().catch(() => {});
+    if (response.status === 200) return undefined;
+    const next = redirectOf(response, at);
+    if (next === undefined) return statusOf(response);
+    if (typeof next === "string") return next;
+    at = next;
+  }
+  return `more than ${MOST_REDIRECTS} redirects, the last one to ${shown(at)}`;
+}
+
+function statusOf({ status, statusText }: Response): string {
+  return statusText === "" ? `status ${status}` : `${status} ${statusText}`;
+}
+
+/** Where the answer redirects to; undefined if it does not; a sentence if it cannot be followed. */
+function redirectOf(response: Response, from: URL): URL | string | undefined {
+  const location = response.headers.get("location");
+  if (
+    ![301, 302, 303, 307, 308].includes(response.status) || location === null
+  ) return undefined;
+  const to = URL.parse(location, from.href);
+  // fetch would also take data: and file:, which are healthy whatever the server does.
+  if (to === null || !isHttp(to)) {
+    return `${statusOf(response)}, which leads to no http or https URL`;
+  }
+  return to;
+}
+
+/** Whether the URL is one a probe can fetch. */
+export function isHttp(url: URL): boolean {
+  return url.protocol === "http:" || url.protocol === "https:";
+}
+
+/** The URL without its password, for messages. */
+export function shown(url: URL): string {
+  if (url.password === "") return url.href;
+  const copy = new URL(url);
+  copy.password = "xxxxx";
+  return copy.href;
+}
+
+/** A client for each proxy that is in question, none of which keeps a connection. */
+function clients(options: ProbeOptions): Connect {
+  const tls = readTls(options);
+  const made = new Map<string | undefined, Deno.HttpClient>();
+  return async (url) => {
+    const proxy = options.unixSocket === undefined
+      ? await proxyFor(url, options.proxies)
+      : undefined;
+    let client = made.get(proxy);
+    if (client === undefined) {
+      client = createClient(tls, options, proxy);
+      made.set(proxy, client);
+    }
+    return client;
+  };
+}
+
+type Tls = Pick<
+  Deno.CreateHttpClientOptions & Deno.TlsCertifiedKeyPem,
+  "caCerts" | "cert" | "key"
+>;
+
+function readTls({ caCert, cert, key }: ProbeOptions): Partial<Tls> {
+  return {
+    ...(caCert === undefined
+      ? {}
+      : { caCerts: [readPem(caCert, "CERTIFICATE")] }),
+    ...(cert === undefined || key === undefined ? {} : {
+      cert: readPem(cert, "CERTIFICATE"),
+      key: readPem(key, "PRIVATE KEY"),
+    }),
+  };
+}
+
+function readPem(path: string, what: string): string {
+  let text: string;
+  try {
+    text = Deno.readTextFileSync(path);
+  } catch (error) {
+    throw refusalFor(`cannot read ${path}`, error);
+  }
+  if (new RegExp(`-----BEGIN [A-Z ]*${what}-----`).test(text)) return text;
+  throw new Refusal(`${path} holds no "BEGIN ${what}" in PEM; give a PEM file`);
+}
+
+function createClient(
+  tls: Partial<Tls>,
+  { cert, key, unixSocket }: ProbeOptions,
+  proxy: string | undefined,
+): Deno.HttpClient {
+  const via: Deno.Proxy | undefined = unixSocket !== undefined
+    ? { transport: "unix", path: unixSocket }
+    : proxy !== undefined
+    ? { url: proxy }
+    : undefined;
+  try {
+    return Deno.createHttpClient({
+      ...tls,
+      ...(via === undefined ? {} : { proxy: via }),
+      poolMaxIdlePerHost: 0,
+    });
+  } catch (error) {
+    if (proxy !== undefined && URL.parse(proxy) === null) {
+      throw new Refusal(
+        `the proxy "${proxy}" of the environment is not a URL; correct the variable`,
+      );
+    }
+    if (cert === undefined || key === undefined) throw error;
+    throw new Refusal(
+      `${cert} and ${key} are no certificate and key that belong together: ${
+        inWords(error)
+      }`,
+    );
+  }
+}
+
+/** What the runtime says, and what a person understands. The first that fits counts. */
+const REASONS: readonly (readonly [RegExp, string])[] = [
+  [/Connection refused/, "connection refused"],
+  [/Connection reset|os error 104/, "connection reset by the server"],
+  [/dns error/, "the host name cannot be resolved"],
+  [/UnknownIssuer/, "certificate signed by unknown authority"],
+  [/CaUsedAsEndEntity/, "certificate of an authority used as the server's own"],
+  [/NotValidForName/, "certificate is not valid for this host name"],
+  [/Expired/, "certificate has expired"],
+  [/NotValidYet/, "certificate is not valid yet"],
+  [/Revoked/, "certificate was revoked"],
+  [
+    /CertificateRequired/,
+    "the server requires a client certificate (--cert and --key)",
+  ],
+  [
+    /UnknownCA|BadCertificate|DecryptError/,
+    "the server does not accept the client certificate",
+  ],
+  [/received fatal alert: (\w+)/, "the server ended the TLS handshake: $1"],
+  [/InvalidContentType|corrupt message/, "the server does not speak TLS"],
+  [/invalid peer certificate: (.*)/, "invalid certificate: $1"],
+  [
+    /tls handshake eof|peer closed connection/i,
+    "the server closed the connection unexpectedly",
+  ],
+  [
+    /connection closed before message|unexpected end of file|Broken pipe/,
+    "the server closed the connection without an answer",
+  ],
+  [
+    /invalid HTTP version|invalid HTTP|invalid status|invalid header|too large|http2 error/i,
+    "the answer is not HTTP",
+  ],
+  [/Network is unreachable/, "network is unreachable"],
+  [/No route to host/, "no route to the host"],
+  [/No such file or directory/, "the Unix socket does not exist"],
+  [/Permission denied/, "permission denied on the Unix socket"],
+  [/timed out|os error 110/i, "connection timed out"],
+  [/proxy|tunnel/i, "the proxy refused"],
+];
+
+function reasonOf(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  for (const [pattern, words] of REASONS) {
+    const found = pattern.exec(message);
+    if (found !== null) return words.replace("$1", found[1] ?? "");
+  }
+  // Only the innermost cause: what stands before it is the runtime's own affair.
+  return inWords(new Error(message.split(/: (?=[^:]*$)/).at(-1)));
+}

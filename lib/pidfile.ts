@@ -1,0 +1,332 @@
+/**
+ * Pidfiles: the only code that opens, locks, reads, writes and removes one.
+ *
+ * The rule throughout: lock, then look, then write, all on the same open file, and only while the
+ * path still names that file.
+ */
+// @ts-types="../toolchain/std/deadline.d.ts"
+import { deadline } from "@std/async/deadline";
+// @ts-types="../toolchain/std/delay.d.ts"
+import { delay } from "@std/async/delay";
+// @ts-types="../toolchain/std/ensure_dir.d.ts"
+import { ensureDir } from "@std/fs/ensure-dir";
+import { errnoOf, isTimeout, Refusal, refusalFor } from "./errors.ts";
+import { describe, lockHolder, parsePid, type Pid } from "./process.ts";
+
+/** What a pidfile holds. `invalid` is anything that is neither empty nor one PID. */
+export type Content =
+  | { readonly kind: "pid"; readonly pid: Pid }
+  | { readonly kind: "empty" }
+  | { readonly kind: "invalid" };
+
+/** A pidfile as one look found it. */
+export type Look = (Content & { readonly stamp: Stamp }) | {
+  readonly kind: "missing";
+};
+
+/** What changes when a file is replaced or written: times in milliseconds, size in bytes. */
+interface Stamp {
+  readonly dev: number;
+  readonly ino: number | null;
+  readonly size: number;
+  readonly mtime: number | undefined;
+}
+
+/** A pidfile under our lock, which the path is sure to name. */
+export interface LockedPidfile {
+  readonly look: Exclude<Look, { kind: "missing" }>;
+  /** Replaces the content by the PID: its digits and nothing else. */
+  write(pid: Pid): void;
+  remove(): void;
+}
+
+/** Milliseconds that a lock somebody else holds is waited for. */
+const LOCK_PATIENCE = 400;
+/** Milliseconds that an empty file is given to be written. */
+const EMPTY_PATIENCE = 200;
+/** Bytes; what is longer is no pidfile. */
+const LONGEST = 65_536;
+
+/** Creates the directory of the pidfile, with its parents, as the umask allows. */
+export async function createDirectory(path: string): Promise<void> {
+  const directory = path.replace(/[^/]*$/, "").replace(/(?<=.)\/+$/, "") || ".";
+  try {
+    await ensureDir(directory);
+  } catch (error) {
+    // ensureDir's own words for a parent that is something else carry no errno.
+    if (
+      error instanceof Error && error.message.startsWith("Failed to ensure")
+    ) {
+      throw new Refusal(
+        `cannot create ${directory}: it is not a directory; choose another path`,
+      );
+    }
+    throw refusalFor(`cannot create the directory ${directory}`, error);
+  }
+}
+
+/**
+ * What the pidfile holds now.
+ *
+ * @throws {Refusal} it is no regular file, or cannot be read
+ */
+export function look(path: string): Look {
+  const opened = open(path, { read: true });
+  if (opened === undefined) return { kind: "missing" };
+  try {
+    return lookAt(path, opened.file);
+  } finally {
+    opened.file.close();
+  }
+}
+
+/**
+ * The same, but an empty file is looked at again for 200 ms: a claim, or a daemon, may be between
+ * creating it and writing it.
+ */
+export async function lookSettled(path: string): Promise<Look> {
+  const until = performance.now() + EMPTY_PATIENCE;
+  for (;;) {
+    const found = look(path);
+    if (found.kind !== "empty" || performance.now() >= until) return found;
+    await delay(10);
+  }
+}
+
+/**
+ * Calls `use` with the pidfile under an exclusive flock(2), and releases it afterwards.
+ *
+ * @returns what `use` returns; undefined if there is no such file and `create` is not set
+ * @throws {LockedElsewhere} somebody held the lock all the time
+ * @throws {Refusal} it is no regular file, or cannot be opened, read or written
+ */
+export async function withLock<T>(
+  path: string,
+  { create }: { create: boolean },
+  use: (file: LockedPidfile) => T,
+): Promise<T | undefined> {
+  const until = performance.now() + LOCK_PATIENCE;
+  for (;;) {
+    const opened = open(path, { read: true, write: true, create });
+    if (opened === undefined) return undefined;
+    const { file } = opened;
+    await lock(path, file, until - performance.now());
+    try {
+      // A kill may have removed it, or a daemon replaced it, between our opening and our locking:
+      // a PID written now would be in a file without a name.
+      if (isNamedBy(path, file)) return use(locked(path, opened));
+    } finally {
+      file.close();
+    }
+  }
+}
+
+/** Somebody else holds the lock. */
+export class LockedElsewhere extends Refusal {
+  override readonly name = "LockedElsewhere";
+}
+
+interface Opened {
+  readonly file: Deno.FsFile;
+  /** Whether it was not there before. */
+  readonly created: boolean;
+}
+
+function locked(path: string, opened: Opened): LockedPidfile {
+  const found = lookAt(path, opened.file);
+  return {
+    look: found,
+    write: (pid) => overwrite(path, opened, found.stamp.size, pid),
+    remove: () => attempt(`cannot remove ${path}`, () => Deno.removeSync(path)),
+  };
+}
+
+/**
+ * Opens a regular file and nothing else, without ever truncating it.
+ *
+ * @returns undefined if there is none and `create` is not set
+ */
+function open(
+  path: string,
+  { create = false, ...how }: { read: true; write?: true; create?: boolean },
+): Opened | undefined {
+  return attempt(`cannot open ${path}`, () => {
+    for (;;) {
+      const info = ifThere(() => Deno.lstatSync(path));
+      if (info === undefined) {
+        if (!create) return undefined;
+        // O_EXCL: a symlink that somebody puts there now is not followed.
+        const made = ifNotThere(() =>
+          Deno.openSync(path, { ...how, createNew: true, mode: 0o644 })
+        );
+        if (made === undefined) continue;
+        return { file: made, created: true };
+      }
+      refuseSpecial(path, info);
+      const file = ifThere(() => Deno.openSync(path, how));
+      if (file === undefined) continue;
+      if (isSame(file.statSync(), info)) return { file, created: false };
+      file.close(); // replaced between the look and the opening
+    }
+  });
+}
+
+function refuseSpecial(path: string, info: Deno.FileInfo): void {
+  if (info.isFile) return;
+  const kind = info.isSymlink
+    ? "a symlink"
+    : info.isDirectory
+    ? "a directory"
+    : info.isFifo
+    ? "a FIFO"
+    : info.isSocket
+    ? "a socket"
+    : "a device";
+  throw new Refusal(
+    `${path} is ${kind}, not a regular file; give the path of the pidfile itself`,
+  );
+}
+
+async function lock(
+  path: string,
+  file: Deno.FsFile,
+  patience: number,
+): Promise<void> {
+  const pending = file.lock(true);
+  try {
+    await deadline(pending, Math.max(0, patience));
+  } catch (error) {
+    if (!isTimeout(error)) {
+      file.close();
+      throw refusalFor(`cannot lock ${path}`, error);
+    }
+    const { dev, ino } = file.statSync();
+    const holder = lockHolder(dev, ino ?? 0);
+    // The lock may still come, when nobody wants it any more.
+    pending.then(() => file.close(), () => file.close());
+    throw new LockedElsewhere(
+      `another process is locking ${path}` +
+        (holder === undefined ? "" : `: ${describe(holder)}`) +
+        "; wait for it to end, or find it with: fuser -v " + path,
+    );
+  }
+}
+
+function lookAt(
+  path: string,
+  file: Deno.FsFile,
+): Exclude<Look, { kind: "missing" }> {
+  return attempt(`cannot read ${path}`, () => {
+    // The stamp first: what is written after it shows as a change.
+    const { dev, ino, size, mtime } = file.statSync();
+    return {
+      ...parse(readStart(file)),
+      stamp: { dev, ino, size, mtime: mtime?.getTime() },
+    };
+  });
+}
+
+/** The first bytes of the file, one more than any pidfile has. */
+function readStart(file: Deno.FsFile): Uint8Array {
+  const buffer = new Uint8Array(LONGEST + 1);
+  let length = 0;
+  file.seekSync(0, Deno.SeekMode.Start);
+  while (length < buffer.length) {
+    const count = file.readSync(buffer.subarray(length));
+    if (count === null) break;
+    length += count;
+  }
+  return buffer.subarray(0, length);
+}
+
+/** One PID in ASCII digits, with white space around it allowed; no other byte. */
+export function parse(bytes: Uint8Array): Content {
+  if (bytes.length === 0) return { kind: "empty" };
+  if (bytes.length > LONGEST) return { kind: "invalid" };
+  const isSpace = (byte: number): boolean =>
+    byte === 32 || (byte >= 9 && byte <= 13);
+  const start = bytes.findIndex((byte) => !isSpace(byte));
+  const end = bytes.findLastIndex((byte) => !isSpace(byte)) + 1;
+  // Eleven characters are one more than any PID has.
+  const pid = start < 0 ? undefined : parsePid(
+    String.fromCharCode(...bytes.subarray(start, end).subarray(0, 11)),
+  );
+  return pid === undefined ? { kind: "invalid" } : { kind: "pid", pid };
+}
+
+/**
+ * Write, then trim. The PID goes down in one write, padded with spaces to the length of what was
+ * there, so that no reader ever sees an empty file or a mixture of two numbers, and a full disk
+ * leaves the old content: overwriting needs no new block.
+ */
+function overwrite(
+  path: string,
+  { file, created }: Opened,
+  oldSize: number,
+  pid: Pid,
+): void {
+  const digits = String(pid);
+  const bytes = new TextEncoder().encode(
+    digits.padEnd(Math.min(oldSize, LONGEST)),
+  );
+  attempt(`cannot write ${path}`, () => {
+    try {
+      file.seekSync(0, Deno.SeekMode.Start);
+      if (file.writeSync(bytes) < bytes.length) {
+        file.truncateSync(0); // empty is honest; a part of a number is not
+        throw new Refusal(
+          `cannot write ${path}: there was room for a part of the PID only`,
+        );
+      }
+      file.truncateSync(digits.length);
+    } catch (error) {
+      if (created) Deno.removeSync(path);
+      throw error;
+    }
+  });
+}
+
+function isNamedBy(path: string, file: Deno.FsFile): boolean {
+  const info = ifThere(() => Deno.lstatSync(path));
+  return info !== undefined && isSame(info, file.statSync());
+}
+
+function isSame(one: Deno.FileInfo, other: Deno.FileInfo): boolean {
+  return one.dev === other.dev && one.ino === other.ino;
+}
+
+/** Whether two looks saw the same file, not written in between. */
+export function isUnchanged(one: Look, other: Look): boolean {
+  if (one.kind === "missing" || other.kind === "missing") {
+    return one.kind === other.kind;
+  }
+  const [a, b] = [one.stamp, other.stamp];
+  return a.dev === b.dev && a.ino === b.ino && a.size === b.size &&
+    a.mtime === b.mtime;
+}
+
+function ifThere<T>(act: () => T): T | undefined {
+  return unless("ENOENT", act);
+}
+
+function ifNotThere<T>(act: () => T): T | undefined {
+  return unless("EEXIST", act);
+}
+
+function unless<T>(errno: string, act: () => T): T | undefined {
+  try {
+    return act();
+  } catch (error) {
+    if (errnoOf(error) === errno) return undefined;
+    throw error;
+  }
+}
+
+/** Runs `act`; an error of the operating system becomes a refusal in words. */
+function attempt<T>(what: string, act: () => T): T {
+  try {
+    return act();
+  } catch (error) {
+    throw refusalFor(what, error);
+  }
+}

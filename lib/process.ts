@@ -1,0 +1,241 @@
+/**
+ * Processes and signals: the only code that knows /proc and sends signals.
+ *
+ * A PID is no identity: the kernel gives the number to another process as soon as the first one
+ * is reaped. A `Process` here is a PID together with its start time, and every question and every
+ * signal asks again whether it is still the same one. Source: proc(5), kill(2).
+ */
+// @ts-types="../toolchain/std/deadline.d.ts"
+import { deadline } from "@std/async/deadline";
+// @ts-types="../toolchain/std/poll.d.ts"
+import { poll } from "@std/async/poll";
+import process from "node:process";
+import { errnoOf, isTimeout } from "./errors.ts";
+
+declare const parsed: unique symbol;
+/** A number that can be a PID: 1 to 2147483647. Only `parsePid` makes one. */
+export type Pid = number & { readonly [parsed]: true };
+
+/** A process: this one and none that gets its PID later. */
+export interface Process {
+  readonly pid: Pid;
+  /** Clock ticks from boot to its start; undefined where /proc hides it. */
+  readonly startTicks: number | undefined;
+  /** The name of its program (at most 15 bytes); undefined where /proc hides it. */
+  readonly program: string | undefined;
+}
+
+/** Milliseconds between two looks at a process that is waited for. */
+const LOOK_INTERVAL = 10;
+/** Clock ticks a second in /proc: USER_HZ, 100 on every architecture Deno runs on. */
+const TICKS_PER_SECOND = 100;
+const LARGEST_PID = 2_147_483_647;
+
+/**
+ * A PID in plain decimal: no sign, no leading zero, no white space, nothing else.
+ *
+ * 0 and negative numbers mean groups of processes to kill(2), so they are no PIDs.
+ */
+export function parsePid(text: string): Pid | undefined {
+  if (!/^[1-9][0-9]{0,9}$/.test(text)) return undefined;
+  const number = Number(text);
+  return number <= LARGEST_PID ? number as Pid : undefined;
+}
+
+/** One look at /proc/PID/stat. */
+interface Stat {
+  readonly program: string;
+  /** One letter of proc(5): R, S, D, T, t, Z, X, I. */
+  readonly state: string;
+  readonly threads: number;
+  readonly startTicks: number;
+}
+
+/** Undefined where there is no such process, or /proc hides it. */
+function readStat(pid: Pid): Stat | undefined {
+  const text = readProc(`${pid}/stat`);
+  if (text === undefined) return undefined;
+  // The name stands in parentheses and may itself contain any character, parentheses too.
+  const [open, close] = [text.indexOf("("), text.lastIndexOf(")")];
+  const rest = text.slice(close + 2).split(" "); // from field 3 on
+  return {
+    program: text.slice(open + 1, close),
+    state: rest[0]!,
+    threads: Number(rest[17]),
+    startTicks: Number(rest[19]),
+  };
+}
+
+/** A file below /proc; undefined where it is not there, hidden, or its process just went. */
+function readProc(name: string): string | undefined {
+  try {
+    return Deno.readTextFileSync(`/proc/${name}`);
+  } catch (error) {
+    // ESRCH: the process went between the opening and the reading.
+    if (["ENOENT", "ESRCH", "EACCES", "EPERM"].includes(errnoOf(error) ?? "")) {
+      return undefined;
+    }
+    throw error;
+  }
+}
+
+/** Whether /proc shows the processes that our kill(2) reaches, and not those of another namespace. */
+function procIsOurs(): boolean {
+  try {
+    return Deno.readLinkSync("/proc/self") === String(Deno.pid);
+  } catch {
+    return false;
+  }
+}
+
+/** Signal 0: whether something has this PID. EPERM says that it has, and belongs to another user. */
+function answersToSignalZero(pid: Pid): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    if (errnoOf(error) === "ESRCH") return false;
+    if (errnoOf(error) === "EPERM") return true;
+    throw error;
+  }
+}
+
+/** A zombie has exited and only waits to be reaped, unless other threads of it still run. */
+function isDead(stat: Stat): boolean {
+  return (stat.state === "Z" || stat.state === "X") && stat.threads <= 1;
+}
+
+/** kill(2) takes the number of any thread for its whole process; a PID is that of the first one. */
+function isThreadOfAnother(pid: Pid): boolean {
+  const leader = /^Tgid:\s*(\d+)$/m.exec(readProc(`${pid}/status`) ?? "")?.[1];
+  return leader !== undefined && leader !== String(pid);
+}
+
+/**
+ * The running process that has this PID now, or undefined.
+ *
+ * A zombie does not run, nor does sipid itself: no pidfile older than this very process can mean
+ * it. A process that another user owns, or that /proc hides, does.
+ */
+export function findProcess(pid: Pid): Process | undefined {
+  if (pid === Deno.pid || !answersToSignalZero(pid)) return undefined;
+  const stat = procIsOurs() ? readStat(pid) : undefined;
+  if (stat === undefined) {
+    // Hidden, or gone since the first signal 0: asked once more, signal 0 decides alone.
+    return answersToSignalZero(pid)
+      ? { pid, startTicks: undefined, program: undefined }
+      : undefined;
+  }
+  if (isDead(stat) || isThreadOfAnother(pid)) return undefined;
+  return { pid, startTicks: stat.startTicks, program: stat.program };
+}
+
+/** Whether it still runs. Another process with the same PID is another process. */
+export function isRunning(one: Process): boolean {
+  if (!answersToSignalZero(one.pid)) return false;
+  if (one.startTicks === undefined) return true;
+  const stat = readStat(one.pid);
+  return stat !== undefined && stat.startTicks === one.startTicks &&
+    !isDead(stat);
+}
+
+/**
+ * Waits until it is gone, looking every 10 ms.
+ *
+ * @param ms milliseconds to wait at most; 0 looks once
+ * @returns whether it is gone
+ */
+export async function waitUntilGone(
+  one: Process,
+  ms: number,
+): Promise<boolean> {
+  if (!isRunning(one)) return true;
+  const givenUp = new AbortController();
+  const gone = poll(() => isRunning(one), (running) => !running, {
+    interval: LOOK_INTERVAL,
+    signal: givenUp.signal,
+  });
+  try {
+    await deadline(gone, ms);
+    return true;
+  } catch (error) {
+    if (!isTimeout(error)) throw error;
+    return !isRunning(one);
+  } finally {
+    givenUp.abort();
+  }
+}
+
+/**
+ * Sends a signal to this process and to no other.
+ *
+ * @returns `gone` if it no longer runs, `denied` if the caller may not signal it
+ */
+export function send(
+  one: Process,
+  signal: Deno.Signal,
+): "sent" | "gone" | "denied" {
+  if (!isRunning(one)) return "gone";
+  try {
+    Deno.kill(one.pid, signal);
+    return "sent";
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return "gone";
+    if (error instanceof Deno.errors.PermissionDenied) return "denied";
+    throw error;
+  }
+}
+
+const STATES: Readonly<Record<string, string>> = {
+  D: "in uninterruptible sleep, waiting for a device or a file server",
+  T: "stopped",
+  t: "stopped by a debugger",
+  Z: "a zombie with threads that still run",
+};
+
+/** What it is doing, in words; undefined where /proc hides it. */
+export function stateOf(one: Process): string | undefined {
+  const state = readStat(one.pid)?.state;
+  return state === undefined ? undefined : STATES[state] ?? `in state ${state}`;
+}
+
+/** Whether it is stopped by a signal, so that it acts on none but SIGCONT and SIGKILL. */
+export function isStopped(one: Process): boolean {
+  return readStat(one.pid)?.state === "T";
+}
+
+/** When it started, exact to about a second; undefined where /proc hides it. */
+export function startedAt(one: Process): Date | undefined {
+  if (one.startTicks === undefined) return undefined;
+  const age = Math.max(0, Deno.osUptime() - one.startTicks / TICKS_PER_SECOND);
+  return new Date(Date.now() - age * 1000);
+}
+
+/** `process 812 (web)`, as messages name it. */
+export function describe(one: Process): string {
+  return one.program === undefined
+    ? `process ${one.pid}`
+    : `process ${one.pid} (${one.program})`;
+}
+
+/**
+ * The process that holds an flock(2) on the file, where the kernel tells.
+ *
+ * @param dev,ino the file's device and inode, as stat(2) gives them
+ */
+export function lockHolder(dev: number, ino: number): Process | undefined {
+  const hex = (number: number): string => number.toString(16).padStart(2, "0");
+  const [major, minor] = [
+    (dev >> 8) & 0xfff,
+    (dev & 0xff) | ((dev >> 12) & 0xfff00),
+  ];
+  const file = `${hex(major)}:${hex(minor)}:${ino}`;
+  for (const line of (readProc("locks") ?? "").split("\n")) {
+    // "1: FLOCK  ADVISORY  WRITE 812 fe:00:131 0 EOF"; waiting ones have an arrow and differ.
+    const [, kind, , , pid, where] = line.split(/\s+/);
+    if (kind !== "FLOCK" || where !== file) continue;
+    const parsedPid = parsePid(pid ?? "");
+    return parsedPid === undefined ? undefined : findProcess(parsedPid);
+  }
+  return undefined;
+}

@@ -1,0 +1,4 @@
+/** The path of a file named relative to this folder. */
+export function fromFileUrl(relative: string): string {
+  return decodeURIComponent(new URL(relative, import.meta.url).pathname);
+}
