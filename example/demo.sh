@@ -5,8 +5,8 @@ cd "$(dirname "$0")"
 PATH=$PWD/../dist:$PATH
 RUN_DIR=$(mktemp -d)
 LOG_DIR=$RUN_DIR/log
-PORT=$("$DENO" eval 'const l = Deno.listen({ port: 0 }); console.log(l.addr.port); l.close()')
-WEB="$DENO run --quiet --no-lock --allow-net --allow-env web.ts"
+PORT=$("$DENO" eval --no-config --no-lock 'const l = Deno.listen({ port: 0 }); console.log(l.addr.port); l.close()')
+WEB="$DENO run --quiet --no-config --no-lock --allow-net --allow-env web.ts"
 GRACE=1s
 export PATH RUN_DIR LOG_DIR PORT WEB GRACE
 

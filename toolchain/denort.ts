@@ -72,6 +72,7 @@ export async function fetchDenort(): Promise<string> {
         "--prefer-offline",
         "--no-audit",
         "--no-fund",
+        "--no-update-notifier",
         "--loglevel=error",
       ],
       cwd: folder,

@@ -38,7 +38,7 @@ if [ ! -x "$deno" ]; then
   new=$(mktemp -d "$cache/new.XXXXXX")
   trap 'rm -rf "$new"' EXIT
   cp "$here/deno/package.json" "$here/deno/package-lock.json" "$new"
-  npm ci --prefix "$new" --ignore-scripts --prefer-offline --no-audit --no-fund \
+  npm ci --prefix "$new" --ignore-scripts --prefer-offline --no-audit --no-fund --no-update-notifier \
     --loglevel=error >&2 || die "npm could not install Deno $pinned: see above"
   # Another make may have been quicker: then its copy is as good.
   mv -T "$new" "$cache/deno-$pinned" 2>/dev/null || [ -x "$deno" ] || die "cannot write $cache"
