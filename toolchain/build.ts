@@ -47,6 +47,8 @@ async function bundle(root: string, folder: string): Promise<void> {
     [
       "bundle",
       "--quiet",
+      "--lock=deno.lock",
+      "--frozen",
       "--minify",
       "--platform=deno",
       `--output=${output}`,
