@@ -181,3 +181,17 @@ export async function until(
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
+
+/** Milliseconds that starting a program may take on a busy machine, on top of what is promised. */
+export const SLACK = 1_000;
+
+/** Takes an flock(2) on a file as another program does, and holds it until disposed. */
+export function lockedElsewhere(path: string): Promise<Running> {
+  return Running.start("flock", [
+    "--no-fork",
+    path,
+    "sh",
+    "-c",
+    "echo ready; exec sleep 600",
+  ]);
+}

@@ -1,17 +1,353 @@
+/** sipid claim, compiled, on real files, locks and processes. */
 // @ts-types="../../toolchain/std/assert.d.ts"
-import { assertEquals } from "@std/assert";
-import { sipid, TempDir } from "../support.ts";
+import {
+  assert,
+  assertEquals,
+  assertLess,
+  assertMatch,
+  assertStringIncludes,
+} from "@std/assert";
+import {
+  asNobody,
+  deadPid,
+  fixture,
+  lockedElsewhere,
+  type Result,
+  run,
+  Running,
+  runs,
+  SIPID,
+  sipid,
+  SLACK,
+  TempDir,
+  until,
+} from "../support.ts";
 
-Deno.test("claim writes the digits of the PID and nothing else", async () => {
+function claim(pid: number | string, path: string): Promise<Result> {
+  return sipid("claim", "--pid", String(pid), "--pid-file", path);
+}
+
+function assertDone({ code, stdout, stderr }: Result): void {
+  assertEquals({ code, stdout, stderr }, { code: 0, stdout: "", stderr: "" });
+}
+
+Deno.test("claim creates the directory and its parents", async () => {
   using dir = new TempDir();
-  const path = dir.file("run/web/web.pid");
-  const { code, stdout, stderr } = await sipid(
+  assertDone(await claim(17, dir.file("a/b/c/web.pid")));
+  assertEquals(Deno.readTextFileSync(dir.file("a/b/c/web.pid")), "17");
+});
+
+Deno.test("claim honours the umask for directories and for the file", async () => {
+  using dir = new TempDir();
+  const path = dir.file("a/web.pid");
+  const script = `umask 027; exec ${SIPID} claim --pid 17 --pid-file ${path}`;
+  assertDone(await run("sh", ["-c", script]));
+  assertEquals(Deno.statSync(dir.file("a")).mode! & 0o777, 0o750);
+  assertEquals(Deno.statSync(path).mode! & 0o777, 0o640);
+});
+
+Deno.test("claim gives a new file the mode 0644", async () => {
+  using dir = new TempDir();
+  const path = dir.file("web.pid");
+  assertDone(
+    await run("sh", [
+      "-c",
+      `umask 0; exec ${SIPID} claim --pid 17 --pid-file ${path}`,
+    ]),
+  );
+  assertEquals(Deno.statSync(path).mode! & 0o777, 0o644);
+});
+
+Deno.test("claim takes a pidfile in the working directory and in /", async () => {
+  using dir = new TempDir();
+  const args = ["claim", "--pid", "17", "--pid-file", "web.pid"];
+  assertDone(await run(SIPID, args, { cwd: dir.path }));
+  assertEquals(Deno.readTextFileSync(dir.file("web.pid")), "17");
+  const refused = await claim(17, "/");
+  assertEquals(refused.code, 1);
+  assertStringIncludes(refused.stderr, "/ is a directory");
+});
+
+const STALE: Record<
+  string,
+  (dir: TempDir) => string | Uint8Array | Promise<string>
+> = {
+  "an empty file": () => "",
+  "garbage": () => "no pid at all\nnot here either\n",
+  "bytes that are no text": () => new Uint8Array([0, 255, 17, 0]),
+  "-100": () => "-100",
+  "a number too large for a PID": () => "2147483648",
+  "a dead process": async () => `${await deadPid()}\n`,
+  "a longer number": () => "4194303000000000000000000000\n",
+};
+for (const [what, content] of Object.entries(STALE)) {
+  Deno.test(`claim replaces ${what}`, async () => {
+    using dir = new TempDir();
+    const path = dir.write("web.pid", await content(dir));
+    assertDone(await claim(17, path));
+    assertEquals(Deno.readTextFileSync(path), "17");
+  });
+}
+
+Deno.test("claim replaces a zombie", async () => {
+  using dir = new TempDir();
+  const script = "true & echo child $!; echo ready; exec sleep 600";
+  await using parent = await Running.start("sh", ["-c", script]);
+  const zombie = Number((await parent.line(/child (\d+)/))[1]);
+  await until(() => !runs(zombie), "the child is a zombie");
+  const path = dir.write("web.pid", String(zombie));
+  assertDone(await claim(17, path));
+});
+
+Deno.test("claim replaces the number of a thread, which is no process", async () => {
+  using dir = new TempDir();
+  await using holder = await fixture("exits_on_term");
+  const tasks = [...Deno.readDirSync(`/proc/${holder.pid}/task`)].map((
+    { name },
+  ) => name);
+  const thread = tasks.find((name) => name !== String(holder.pid));
+  assert(thread !== undefined, "the fixture has several threads");
+  assertDone(await claim(17, dir.write("web.pid", thread)));
+});
+
+Deno.test("claim does not replace a process whose first thread has exited", async () => {
+  using dir = new TempDir();
+  await using holder = await fixture("first_thread_exits");
+  await until(() => !runs(holder.pid), "its first thread shows as a zombie");
+  const { code, stderr } = await claim(
+    17,
+    dir.write("web.pid", String(holder.pid)),
+  );
+  assertEquals(code, 1);
+  assertStringIncludes(stderr, `process ${holder.pid} (`);
+});
+
+Deno.test("claim is refused while the process in the file runs, which it names", async () => {
+  using dir = new TempDir();
+  await using holder = await fixture("exits_on_term");
+  const path = dir.write("web.pid", `${holder.pid}\n`);
+  const { code, stdout, stderr } = await claim(17, path);
+  assertEquals({ code, stdout }, { code: 1, stdout: "" });
+  assertStringIncludes(
+    stderr,
+    `process ${holder.pid} (${path}) already exists`,
+  );
+  assertMatch(
+    stderr,
+    /already exists: deno, running since \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ \(\d+s\)/,
+  );
+  assertStringIncludes(stderr, `stop it first: sipid kill --pid-file ${path}`);
+  assertEquals(Deno.readTextFileSync(path), `${holder.pid}\n`);
+});
+
+Deno.test("claim tells the start of a process to the second or so", async () => {
+  using dir = new TempDir();
+  const before = Date.now();
+  await using holder = await fixture("exits_on_term");
+  const { stderr } = await claim(17, dir.write("web.pid", String(holder.pid)));
+  const since = Date.parse(/running since (\S+)/.exec(stderr)![1]!);
+  assertLess(Math.abs(since - before), 3_000);
+});
+
+Deno.test("claim is refused for the PID that is in the file already", async () => {
+  using dir = new TempDir();
+  await using holder = await fixture("exits_on_term");
+  const path = dir.write("web.pid", String(holder.pid));
+  const { code, stderr } = await claim(holder.pid, path);
+  assertEquals(code, 1);
+  assertStringIncludes(
+    stderr,
+    `process ${holder.pid} (${path}) is already in the pidfile`,
+  );
+  assertStringIncludes(stderr, ": deno, running since ");
+});
+
+Deno.test("claim is refused to nobody while a process of root runs", async () => {
+  using dir = new TempDir();
+  const path = dir.write("web.pid", Deno.uid() === 0 ? String(Deno.pid) : "1");
+  Deno.chmodSync(path, 0o666);
+  const { code, stderr } = await asNobody(SIPID, [
     "claim",
     "--pid",
     "17",
     "--pid-file",
     path,
+  ]);
+  assertEquals(code, 1);
+  assertStringIncludes(stderr, "already exists");
+});
+
+Deno.test("claim is refused within half a second while another program locks the file", async () => {
+  using dir = new TempDir();
+  const path = dir.write("web.pid", "");
+  await using locker = await lockedElsewhere(path);
+  const { code, stderr, ms } = await claim(17, path);
+  assertEquals(code, 1);
+  assertStringIncludes(
+    stderr,
+    `another process is locking ${path}: process ${locker.pid} (sleep)`,
   );
-  assertEquals({ code, stdout, stderr }, { code: 0, stdout: "", stderr: "" });
+  assertLess(ms, 500 + SLACK);
+  assertEquals(Deno.readTextFileSync(path), "");
+});
+
+Deno.test("claim waits for a lock that is given back in time", async () => {
+  using dir = new TempDir();
+  const path = dir.write("web.pid", "");
+  const script = "echo ready; sleep 0.1";
+  await using _locker = await Running.start("flock", [
+    "--no-fork",
+    path,
+    "sh",
+    "-c",
+    script,
+  ]);
+  assertDone(await claim(17, path));
+});
+
+Deno.test("claim shortens a longer content and lengthens a shorter one", async () => {
+  using dir = new TempDir();
+  for (const old of ["2147483647garbage", "x", " ".repeat(100)]) {
+    assertDone(await claim(1234567, dir.write("web.pid", old)));
+    assertEquals(Deno.readTextFileSync(dir.file("web.pid")), "1234567");
+  }
+});
+
+Deno.test("claim replaces a file of a gigabyte", async () => {
+  using dir = new TempDir();
+  const path = dir.write("web.pid", "17");
+  Deno.truncateSync(path, 2 ** 30);
+  assertDone(await claim(17, path));
   assertEquals(Deno.readTextFileSync(path), "17");
+});
+
+const NO_REGULAR_FILES: Record<string, (path: string) => unknown> = {
+  "a directory": (path) => Deno.mkdirSync(path),
+  "a symlink": (path) => {
+    Deno.writeTextFileSync(`${path}.target`, "untouched");
+    Deno.symlinkSync(`${path}.target`, path);
+  },
+  "a FIFO": (path) => new Deno.Command("mkfifo", { args: [path] }).outputSync(),
+};
+for (const [what, make] of Object.entries(NO_REGULAR_FILES)) {
+  Deno.test(`claim and kill refuse ${what} and leave it alone`, async () => {
+    using dir = new TempDir();
+    const path = dir.file("web.pid");
+    make(path);
+    for (const args of [["claim", "--pid", "17"], ["kill"]]) {
+      const { code, stderr } = await sipid(...args, "--pid-file", path);
+      assertEquals(code, 1);
+      assertStringIncludes(stderr, `${path} is ${what}, not a regular file`);
+    }
+    const target = `${path}.target`;
+    if (what === "a symlink") {
+      assertEquals(Deno.readTextFileSync(target), "untouched");
+    }
+  });
+}
+
+Deno.test("claim does not follow a symlink that leads nowhere", async () => {
+  using dir = new TempDir();
+  Deno.symlinkSync(dir.file("target"), dir.file("web.pid"));
+  assertEquals((await claim(17, dir.file("web.pid"))).code, 1);
+  assertEquals([...Deno.readDirSync(dir.path)].map(({ name }) => name), [
+    "web.pid",
+  ]);
+});
+
+Deno.test("claim and kill refuse a device", async () => {
+  for (const args of [["claim", "--pid", "17"], ["kill"]]) {
+    const { code, stderr } = await sipid(...args, "--pid-file", "/dev/null");
+    assertEquals(code, 1);
+    assertStringIncludes(stderr, "/dev/null is a device");
+  }
+});
+
+Deno.test("claim says so when a parent of the pidfile is a file", async () => {
+  using dir = new TempDir();
+  dir.write("file", "kept");
+  for (
+    const path of [dir.file("file/web.pid"), dir.file("file/deeper/web.pid")]
+  ) {
+    const { code, stderr } = await claim(17, path);
+    assertEquals(code, 1);
+    assertMatch(stderr, /not a directory/);
+  }
+  assertEquals(Deno.readTextFileSync(dir.file("file")), "kept");
+});
+
+Deno.test("claim says so when it has no permission, and changes nothing", async () => {
+  using dir = new TempDir();
+  Deno.mkdirSync(dir.file("run"));
+  const path = dir.write("run/web.pid", "kept");
+  Deno.chmodSync(path, 0o600);
+  if (Deno.uid() !== 0) Deno.chmodSync(path, 0o400);
+  for (const to of [path, dir.file("run/new.pid")]) {
+    if (Deno.uid() !== 0) Deno.chmodSync(dir.file("run"), 0o500);
+    const { code, stderr } = await asNobody(SIPID, [
+      "claim",
+      "--pid",
+      "17",
+      "--pid-file",
+      to,
+    ]);
+    assertEquals(code, 1);
+    assertStringIncludes(
+      stderr,
+      `cannot open ${to}: permission denied; run it as root, or as`,
+    );
+  }
+  Deno.chmodSync(dir.file("run"), 0o755);
+  assertEquals([...Deno.readDirSync(dir.file("run"))].map(({ name }) => name), [
+    "web.pid",
+  ]);
+  assertEquals(Deno.readTextFileSync(path), "kept");
+});
+
+Deno.test("of a hundred claims at once exactly one wins", async () => {
+  using dir = new TempDir();
+  const path = dir.file("run/web.pid");
+  // One PID for all of them, that of a process that runs: the second must be refused.
+  const racers = Array.from({ length: 100 }, () => claim(Deno.pid, path));
+  const results = await Promise.all(racers);
+  assertEquals(results.filter(({ code }) => code === 0).length, 1);
+  for (const { code, stderr } of results) {
+    if (code !== 0) {
+      assertMatch(
+        stderr,
+        /is already in the pidfile|another process is locking/,
+      );
+    }
+  }
+  assertEquals(Deno.readTextFileSync(path), String(Deno.pid));
+});
+
+Deno.test("a claim that races with a kill never writes into a file that is gone", async () => {
+  using dir = new TempDir();
+  const path = dir.file("web.pid");
+  const dead = String(await deadPid());
+  for (let round = 0; round < 200; round++) {
+    dir.write("web.pid", dead);
+    await using job = await Running.start("sh", [
+      "-c",
+      "echo ready; exec sleep 600",
+    ]);
+    const killing = round % 2 === 0
+      ? sipid("kill", "--pid-file", path)
+      : undefined;
+    const claiming = claim(job.pid, path);
+    const [claimed, killed] = await Promise.all([
+      claiming,
+      killing ?? sipid("kill", "--pid-file", path),
+    ]);
+    const told = `round ${round}: ${claimed.stderr}${killed.stderr}`;
+    assertEquals([claimed.code, killed.code], [0, 0], told);
+    // Either the kill came last and has stopped the job, or the claim did and the file names it.
+    // A job that runs without its pidfile could never be stopped.
+    if (runs(job.pid)) {
+      assertEquals(Deno.readTextFileSync(path), String(job.pid), told);
+    } else {
+      assertEquals([...Deno.readDirSync(dir.path)], [], told);
+    }
+  }
 });

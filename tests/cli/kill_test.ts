@@ -1,0 +1,448 @@
+/** sipid kill, compiled, on real processes. */
+// @ts-types="../../toolchain/std/assert.d.ts"
+import {
+  assert,
+  assertEquals,
+  assertGreaterOrEqual,
+  assertLess,
+  assertMatch,
+  assertNotMatch,
+  assertStringIncludes,
+} from "@std/assert";
+import {
+  asNobody,
+  deadPid,
+  fixture,
+  lockedElsewhere,
+  type Result,
+  Running,
+  runs,
+  SIPID,
+  sipid,
+  SLACK,
+  TempDir,
+  until,
+} from "../support.ts";
+
+function kill(path: string, ...flags: string[]): Promise<Result> {
+  return sipid("kill", "--pid-file", path, ...flags);
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+Deno.test("kill without a pidfile has nothing to do and says so", async () => {
+  using dir = new TempDir();
+  for (const path of [dir.file("web.pid"), dir.file("no/such/web.pid")]) {
+    const { code, stdout, stderr } = await kill(path);
+    assertEquals({ code, stdout }, { code: 0, stdout: "" });
+    assertStringIncludes(
+      stderr,
+      `there is no pidfile ${path}: nothing to kill`,
+    );
+  }
+});
+
+Deno.test("kill stops a process, returns at once, and removes the pidfile", async () => {
+  using dir = new TempDir();
+  await using job = await fixture("exits_on_term");
+  const path = dir.write("web.pid", String(job.pid));
+  const { code, stdout, stderr, ms } = await kill(path);
+  assertEquals({ code, stdout }, { code: 0, stdout: "" });
+  assertStringIncludes(stderr, `sent SIGTERM to process ${job.pid} (deno)`);
+  assertMatch(
+    stderr,
+    new RegExp(`process ${job.pid} \\(deno\\) exited after \\d+ms`),
+  );
+  assertStringIncludes(stderr, `removed ${path}`);
+  assertLess(ms, SLACK);
+  assertEquals((await job.status).code, 0, "it ended by its own exit");
+  assert(!exists(path));
+});
+
+Deno.test("kill waits for a process that is slow to go", async () => {
+  using dir = new TempDir();
+  await using job = await fixture("slow_to_go", "1200");
+  const { code, stderr, ms } = await kill(
+    dir.write("web.pid", String(job.pid)),
+  );
+  assertEquals(code, 0);
+  assertMatch(stderr, /exited after 1\.\ds/);
+  assertGreaterOrEqual(ms, 1_200);
+  assertLess(ms, 1_200 + SLACK);
+  assertNotMatch(stderr, /SIGKILL/);
+});
+
+Deno.test("kill sends SIGKILL after the grace period", async () => {
+  using dir = new TempDir();
+  await using job = await fixture("ignores_term");
+  const path = dir.write("web.pid", String(job.pid));
+  const { code, stderr, ms } = await kill(path, "--grace-period", "600ms");
+  assertEquals(code, 0);
+  assertStringIncludes(stderr, "still runs after the grace period of 600ms");
+  assertStringIncludes(stderr, `sent SIGKILL to process ${job.pid} (deno)`);
+  assertNotMatch(stderr, /SIGQUIT/);
+  assertGreaterOrEqual(ms, 600);
+  assertLess(ms, 600 + SLACK);
+  assertEquals((await job.status).signal, "SIGKILL");
+  assert(!exists(path));
+});
+
+Deno.test("kill has a grace period of 20 s unless told otherwise", async () => {
+  using dir = new TempDir();
+  await using job = await fixture("ignores_term");
+  const { code, stderr, ms } = await kill(
+    dir.write("web.pid", String(job.pid)),
+  );
+  assertEquals(code, 0);
+  assertStringIncludes(stderr, "still runs after the grace period of 20s");
+  assertGreaterOrEqual(ms, 20_000);
+  assertLess(ms, 20_000 + SLACK);
+});
+
+Deno.test("kill with --grace-period 0s sends SIGKILL right after SIGTERM", async () => {
+  using dir = new TempDir();
+  await using job = await fixture("ignores_term");
+  const { code, stderr, ms } = await kill(
+    dir.write("web.pid", `${job.pid}`),
+    "--grace-period=0s",
+  );
+  assertEquals(code, 0);
+  assertMatch(stderr, /SIGTERM[^]*SIGKILL/);
+  assertLess(ms, SLACK);
+});
+
+Deno.test("kill --show-stacks sends SIGQUIT before SIGKILL and waits for the dump", async () => {
+  using dir = new TempDir();
+  await using job = await fixture("dumps_on_quit");
+  const path = dir.write("web.pid", String(job.pid));
+  const { code, stderr, ms } = await kill(
+    path,
+    "--show-stacks",
+    "--grace-period",
+    "200ms",
+  );
+  assertEquals(code, 0);
+  assertMatch(stderr, /SIGTERM[^]*SIGQUIT[^]*SIGKILL/);
+  await job.line(/stack dump/);
+  assertGreaterOrEqual(ms, 1_200);
+  assertEquals((await job.status).signal, "SIGKILL");
+});
+
+Deno.test("kill --show-stacks returns at once when SIGQUIT ends the process", async () => {
+  using dir = new TempDir();
+  await using job = await fixture("dumps_on_quit", "exit");
+  const path = dir.write("web.pid", String(job.pid));
+  const { code, stderr, ms } = await kill(
+    path,
+    "--show-stacks",
+    "--grace-period",
+    "200ms",
+  );
+  assertEquals(code, 0);
+  assertNotMatch(stderr, /SIGKILL/);
+  assertLess(ms, 200 + SLACK);
+  assert(!exists(path));
+});
+
+Deno.test("kill without --show-stacks, or with it set to false, sends no SIGQUIT", async () => {
+  using dir = new TempDir();
+  await using job = await fixture("dumps_on_quit");
+  const path = dir.write("web.pid", String(job.pid));
+  const { stderr } = await kill(
+    path,
+    "--show-stacks=false",
+    "--grace-period",
+    "100ms",
+  );
+  assertNotMatch(stderr, /SIGQUIT/);
+});
+
+Deno.test("kill wakes a stopped process, so that it can end by itself", async () => {
+  using dir = new TempDir();
+  await using job = await fixture("exits_on_term");
+  job.kill("SIGSTOP");
+  await until(
+    () => /\) T /.test(Deno.readTextFileSync(`/proc/${job.pid}/stat`)),
+    "it is stopped",
+  );
+  const { code, stderr, ms } = await kill(
+    dir.write("web.pid", String(job.pid)),
+  );
+  assertEquals(code, 0);
+  assertMatch(stderr, /SIGTERM[^]*SIGCONT[^]*exited/);
+  assertLess(ms, SLACK);
+  assertEquals((await job.status).code, 0, "it ended by its own exit");
+});
+
+Deno.test("kill sends no SIGCONT to a process that is not stopped", async () => {
+  using dir = new TempDir();
+  await using job = await fixture("counts_signals");
+  const path = dir.write("web.pid", String(job.pid));
+  await kill(path, "--grace-period", "100ms", "--show-stacks");
+  const { index, 0: seen } = await job.line(/^ready\n(SIG\w+\n){2}/);
+  assertEquals([index, seen], [0, "ready\nSIGTERM\nSIGQUIT\n"]);
+});
+
+Deno.test("kill counts a zombie as gone, at once", async () => {
+  using dir = new TempDir();
+  // The parent becomes a program that never reaps.
+  const script = "sleep 600 & echo child $!; echo ready; exec sleep 600";
+  await using parent = await Running.start("sh", ["-c", script]);
+  const child = Number((await parent.line(/child (\d+)/))[1]);
+  const path = dir.write("web.pid", String(child));
+  const first = await kill(path);
+  assertEquals(first.code, 0);
+  assertStringIncludes(
+    first.stderr,
+    `sent SIGTERM to process ${child} (sleep)`,
+  );
+  assertLess(first.ms, SLACK);
+  assert(!exists(path));
+  // It is a zombie now, and its pidfile would be stale.
+  assert(/\) Z /.test(Deno.readTextFileSync(`/proc/${child}/stat`)));
+  const second = await kill(dir.write("web.pid", String(child)));
+  assertEquals(second.code, 0);
+  assertStringIncludes(
+    second.stderr,
+    `process ${child} does not run: removed the stale pidfile`,
+  );
+});
+
+Deno.test("kill ends a process whose first thread has exited", async () => {
+  using dir = new TempDir();
+  await using job = await fixture("first_thread_exits");
+  await until(() => !runs(job.pid), "its first thread shows as a zombie");
+  const path = dir.write("web.pid", String(job.pid));
+  const { code, stderr } = await kill(path, "--grace-period", "200ms");
+  assertEquals(code, 0);
+  assertStringIncludes(stderr, `sent SIGTERM to process ${job.pid}`);
+  assert(!exists(path));
+  await job.status;
+});
+
+Deno.test("kill removes the pidfile of a process that does not run", async () => {
+  using dir = new TempDir();
+  const dead = await deadPid();
+  const path = dir.write("web.pid", `${dead}\n`);
+  const { code, stderr } = await kill(path);
+  assertEquals(code, 0);
+  assertStringIncludes(
+    stderr,
+    `process ${dead} does not run: removed the stale pidfile ${path}`,
+  );
+  assert(!exists(path));
+});
+
+Deno.test("kill never takes the number of a thread for a process", async () => {
+  using dir = new TempDir();
+  await using stranger = await fixture("exits_on_term");
+  const tasks = [...Deno.readDirSync(`/proc/${stranger.pid}/task`)].map((
+    { name },
+  ) => name);
+  const thread = tasks.find((name) => name !== String(stranger.pid))!;
+  const { code, stderr } = await kill(dir.write("web.pid", thread));
+  assertEquals(code, 0);
+  assertStringIncludes(stderr, `process ${thread} does not run`);
+  assert(runs(stranger.pid));
+});
+
+Deno.test("kill gives an empty pidfile a moment, then removes it", async () => {
+  using dir = new TempDir();
+  const path = dir.write("web.pid", "");
+  const { code, stderr, ms } = await kill(path);
+  assertEquals(code, 0);
+  assertStringIncludes(
+    stderr,
+    `pidfile ${path} is empty: removed the stale pidfile`,
+  );
+  assertGreaterOrEqual(ms, 200);
+  assert(!exists(path));
+});
+
+Deno.test("kill sees a PID that is written while it looks at an empty file", async () => {
+  using dir = new TempDir();
+  await using job = await fixture("exits_on_term");
+  const path = dir.write("web.pid", "");
+  // The claim that is about to write holds the lock; kill must not take its file away.
+  const script =
+    `echo ready; sleep 0.3; printf %s ${job.pid} > ${path}; sleep 0.05`;
+  await using _writer = await Running.start("flock", [
+    "--no-fork",
+    path,
+    "sh",
+    "-c",
+    script,
+  ]);
+  const { code, stderr } = await kill(path);
+  assertEquals(code, 0);
+  assertStringIncludes(stderr, `sent SIGTERM to process ${job.pid}`);
+  assert(!exists(path));
+});
+
+const NOT_PIDS = [
+  "garbage",
+  "0",
+  "-1",
+  "-100",
+  "+17",
+  "1e3",
+  "0x11",
+  "017",
+  "17 18",
+  "17\n18\n",
+  "17abc",
+  "2147483648",
+  "4294967297",
+  "99999999999999999999",
+  " ",
+  "\u0661\u0667",
+  "1\u00007",
+  "\ufeff17",
+];
+Deno.test("kill takes nothing but one plain decimal PID for a PID", async () => {
+  using dir = new TempDir();
+  const path = dir.file("web.pid");
+  for (const content of NOT_PIDS) {
+    Deno.writeTextFileSync(path, content);
+    const { code, stderr } = await kill(path);
+    assertEquals(code, 1, JSON.stringify(content));
+    assertStringIncludes(
+      stderr,
+      `pidfile (${path}) does not contain a valid pid`,
+    );
+    assertNotMatch(stderr, /sent/);
+    assertEquals(Deno.readTextFileSync(path), content);
+  }
+});
+
+Deno.test("kill takes white space around the PID", async () => {
+  using dir = new TempDir();
+  for (
+    const [before, after] of [["", "\n"], ["  ", "\r\n"], ["\n\t", " \v\f\n\n"]]
+  ) {
+    await using job = await fixture("exits_on_term");
+    const { code, stderr } = await kill(
+      dir.write("web.pid", `${before}${job.pid}${after}`),
+    );
+    assertEquals(code, 0, stderr);
+    assertEquals((await job.status).code, 0);
+  }
+});
+
+Deno.test("kill by nobody of a process of root is refused, and the file is kept", async () => {
+  using dir = new TempDir();
+  await using job = await fixture("exits_on_term");
+  const pid = Deno.uid() === 0 ? job.pid : 1;
+  const path = dir.write("web.pid", String(pid));
+  const { code, stderr } = await asNobody(SIPID, ["kill", "--pid-file", path]);
+  assertEquals(code, 1);
+  assertStringIncludes(
+    stderr,
+    `no permission to send SIGTERM to process ${pid} (`,
+  );
+  assertStringIncludes(stderr, `${path} is kept: run it as root`);
+  assert(runs(pid) && exists(path));
+});
+
+Deno.test("kill keeps the pidfile of a process that survives SIGKILL, and tells its state", async () => {
+  using dir = new TempDir();
+  await using debug = await fixture("holds_the_dying");
+  const pid = Number((await debug.line(/holds (\d+)/))[1]);
+  const path = dir.write("web.pid", String(pid));
+  const { code, stderr, ms } = await kill(path, "--grace-period", "100ms");
+  assertEquals(code, 1);
+  assertStringIncludes(
+    stderr,
+    `process ${pid} (sleep) survived SIGKILL; it is stopped by a debug`,
+  );
+  assertStringIncludes(stderr, `${path} is kept`);
+  assertGreaterOrEqual(ms, 5_000);
+  assert(runs(pid) && exists(path));
+});
+
+Deno.test("kill leaves the new PID of a process that handed over to another", async () => {
+  using dir = new TempDir();
+  await using job = await fixture("hands_over_on_term");
+  const path = dir.write("web.pid", String(job.pid));
+  const { code } = await kill(path);
+  const next = Number((await job.line(/handed over to (\d+)/))[1]);
+  try {
+    assertEquals(code, 0);
+    assert(runs(next), "nobody asked for this one to be killed");
+    assert(!exists(path));
+  } finally {
+    Deno.kill(next, "SIGKILL");
+  }
+});
+
+Deno.test("kill leaves a pidfile that a new claim wrote meanwhile", async () => {
+  using dir = new TempDir();
+  await using job = await fixture("slow_to_go", "300");
+  await using next = await fixture("exits_on_term");
+  const path = dir.write("web.pid", String(job.pid));
+  const killing = kill(path);
+  await job.line(/going/);
+  Deno.writeTextFileSync(path, String(next.pid));
+  const { code, stderr } = await killing;
+  assertEquals(code, 0);
+  assertStringIncludes(
+    stderr,
+    `left ${path}, which was written anew meanwhile`,
+  );
+  assertEquals(Deno.readTextFileSync(path), String(next.pid));
+  assert(runs(next.pid));
+});
+
+Deno.test("kill leaves a pidfile that stays locked, says so, and has done its work", async () => {
+  using dir = new TempDir();
+  await using job = await fixture("exits_on_term");
+  const path = dir.write("web.pid", String(job.pid));
+  await using locker = await lockedElsewhere(path);
+  const { code, stderr, ms } = await kill(path);
+  assertEquals(code, 0);
+  assertStringIncludes(
+    stderr,
+    `left ${path}: another process is locking ${path}: process ${locker.pid}`,
+  );
+  assertStringIncludes(stderr, "the next claim will see that it is stale");
+  assertLess(ms, 500 + SLACK);
+  assert(exists(path) && !runs(job.pid));
+});
+
+Deno.test("kill does not mind a process that removes its own pidfile", async () => {
+  using dir = new TempDir();
+  const path = dir.file("web.pid");
+  const script =
+    `trap 'rm ${path}; kill $!; exit' TERM; echo $$ > ${path}; sleep 600 & echo ready; wait`;
+  await using _job = await Running.start("sh", ["-c", script]);
+  const { code, stderr } = await kill(path);
+  assertEquals(code, 0, stderr);
+  assert(!exists(path));
+});
+
+Deno.test("two kills at once stop the process once and both succeed", async () => {
+  using dir = new TempDir();
+  await using job = await fixture("slow_to_go", "200");
+  const path = dir.write("web.pid", String(job.pid));
+  const results = await Promise.all([kill(path), kill(path)]);
+  assertEquals(results.map(({ code }) => code), [0, 0]);
+  assert(!exists(path));
+});
+
+Deno.test("kill does not signal itself when its own number stands in an old pidfile", async () => {
+  using dir = new TempDir();
+  const path = dir.file("web.pid");
+  // exec keeps the PID: the shell writes the number that sipid then has.
+  const script =
+    `printf %s $$ > ${path}; echo ready; exec ${SIPID} kill --pid-file ${path}`;
+  await using killer = await Running.start("sh", ["-c", script]);
+  assertEquals((await killer.status).code, 0);
+  assert(!exists(path));
+});
