@@ -3,12 +3,7 @@ import { command, flag } from "../lib/cli.ts";
 import { formatDuration } from "../lib/duration.ts";
 import { Refusal } from "../lib/errors.ts";
 import { type Content, createDirectory, withLock } from "../lib/pidfile.ts";
-import {
-  findProcess,
-  type Pid,
-  type Process,
-  startedAt,
-} from "../lib/process.ts";
+import { findProcess, type Pid, type Process, startedAt } from "../lib/process.ts";
 import { pid, pidFileFlag } from "./flags.ts";
 
 const flags = {
@@ -18,8 +13,7 @@ const flags = {
 
 export const claim = command({
   name: "claim",
-  purpose:
-    "Write a PID into a pidfile, unless a running process has it already",
+  purpose: "Write a PID into a pidfile, unless a running process has it already",
   flags,
   statuses: {
     0: "the pidfile names PID",

@@ -2,13 +2,7 @@
 import { command, flagSwitch } from "../lib/cli.ts";
 import { formatDuration } from "../lib/duration.ts";
 import { Refusal } from "../lib/errors.ts";
-import {
-  isUnchanged,
-  LockedElsewhere,
-  type Look,
-  lookSettled,
-  withLock,
-} from "../lib/pidfile.ts";
+import { isUnchanged, LockedElsewhere, type Look, lookSettled, withLock } from "../lib/pidfile.ts";
 import {
   describe,
   findProcess,
@@ -41,8 +35,7 @@ const flags = {
 
 export const kill = command({
   name: "kill",
-  purpose:
-    "Stop the process that a pidfile names, by SIGTERM and in the end by SIGKILL, and " +
+  purpose: "Stop the process that a pidfile names, by SIGTERM and in the end by SIGKILL, and " +
     "remove the pidfile",
   flags,
   statuses: {
@@ -109,9 +102,7 @@ async function stop(
   const begin = performance.now();
   const exited = (): void =>
     info(
-      `${describe(one)} exited after ${
-        formatDuration(performance.now() - begin)
-      }`,
+      `${describe(one)} exited after ${formatDuration(performance.now() - begin)}`,
     );
 
   // 3. SIGTERM, and SIGCONT so that a stopped process can act on it.
@@ -120,9 +111,7 @@ async function stop(
   // 4. The grace period.
   if (await waitUntilGone(one, grace)) return exited();
   info(
-    `${describe(one)} still runs after the grace period of ${
-      formatDuration(grace)
-    }`,
+    `${describe(one)} still runs after the grace period of ${formatDuration(grace)}`,
   );
 
   // 5. SIGQUIT for the stacks, then SIGKILL.
@@ -134,9 +123,7 @@ async function stop(
   // 6. Not even SIGKILL ends a process at once, and some never.
   if (await waitUntilGone(one, KILL_PATIENCE)) return exited();
   throw new Refusal(
-    `${describe(one)} survived SIGKILL; it is ${
-      stateOf(one) ?? "in a state that is hidden"
-    }; ` +
+    `${describe(one)} survived SIGKILL; it is ${stateOf(one) ?? "in a state that is hidden"}; ` +
       `${path} is kept, so that no second one starts beside it: ` +
       "mend what it waits for, then kill again",
   );
@@ -172,9 +159,7 @@ async function remove(
     });
     if (outcome === "removed") {
       info(
-        `${because}removed ${
-          fact === undefined ? "" : "the stale pidfile "
-        }${path}`,
+        `${because}removed ${fact === undefined ? "" : "the stale pidfile "}${path}`,
       );
     } else if (outcome === "changed") {
       info(`${because}left ${path}, which was written anew meanwhile`);

@@ -10,12 +10,7 @@ import { formatDuration } from "../lib/duration.ts";
 import { isTimeout, Refusal, UsageError } from "../lib/errors.ts";
 import { isHttp, type Prober, prober, shown } from "../lib/health.ts";
 import { look, lookSettled } from "../lib/pidfile.ts";
-import {
-  describe,
-  findProcess,
-  isRunning,
-  type Process,
-} from "../lib/process.ts";
+import { describe, findProcess, isRunning, type Process } from "../lib/process.ts";
 import { takeProxySettings } from "../lib/proxy.ts";
 import { info, live } from "../lib/report.ts";
 import { version } from "../lib/version.ts";
@@ -69,7 +64,7 @@ export const waitUntilHealthy = command({
     if ((values.cert === undefined) !== (values.key === undefined)) {
       throw new UsageError("--cert and --key go together");
     }
-    const probes = prober(values.url, {
+    const probes = prober(values.url.url, {
       caCert: values["ca-cert"],
       cert: values.cert,
       key: values.key,
@@ -79,10 +74,14 @@ export const waitUntilHealthy = command({
     });
     const pidFile = values["pid-file"];
     const watched = pidFile === undefined ? undefined : await watch(pidFile);
-    await wait(
-      new Wait(values.url, values.timeout, values["polling-frequency"], probes),
-      watched,
+    const { url, typed } = values.url;
+    const what = new Wait(
+      shown(url, typed),
+      values.timeout,
+      values["polling-frequency"],
+      probes,
     );
+    await wait(what, watched);
     return 0;
   },
 });
@@ -97,7 +96,7 @@ class Wait {
   probing: number | undefined;
 
   constructor(
-    readonly url: URL,
+    readonly url: string,
     readonly timeout: number,
     readonly frequency: number,
     readonly probes: Prober,
@@ -110,9 +109,7 @@ class Wait {
 
   /** Why it is not healthy yet: the last reason, or the silence that follows it by now. */
   get lastReason(): string {
-    const silence = this.probing === undefined
-      ? 0
-      : this.elapsed - this.probing;
+    const silence = this.probing === undefined ? 0 : this.elapsed - this.probing;
     return this.reason === undefined || silence > 1_000
       ? `no answer within ${formatDuration(silence)}`
       : this.reason;
@@ -169,13 +166,11 @@ async function wait(what: Wait, watched: Watched | undefined): Promise<void> {
     await deadline(Promise.race([healthy, ...died]), what.timeout);
     // Something else may answer on the port of a process that died.
     watched?.check();
-    info(`${shown(what.url)} is healthy after ${formatDuration(what.elapsed)}`);
+    info(`${what.url} is healthy after ${formatDuration(what.elapsed)}`);
   } catch (error) {
     if (!isTimeout(error)) throw error;
     throw new Refusal(
-      `healthcheck unhealthy (url '${
-        shown(what.url)
-      }' was not healthy after ${what.attempts} ` +
+      `healthcheck unhealthy (url '${what.url}' was not healthy after ${what.attempts} ` +
         `attempt${what.attempts === 1 ? "" : "s"}): ${what.lastReason}`,
     );
   } finally {
@@ -190,7 +185,7 @@ async function untilHealthy(what: Wait, ended: AbortSignal): Promise<void> {
     const reason = await probeOnce(what, ended);
     if (reason === undefined) return;
     if (reason !== what.reason) {
-      info(`waiting for ${shown(what.url)}: ${reason}`);
+      info(`waiting for ${what.url}: ${reason}`);
     }
     what.reason = reason;
     await delay(Math.max(0, begin + what.frequency - what.elapsed), {
@@ -233,7 +228,7 @@ async function showProgress(what: Wait, signal: AbortSignal): Promise<void> {
   await poll(show, () => false, { interval: 100, signal });
 }
 
-function parseUrl(text: string): URL {
+function parseUrl(text: string): { readonly url: URL; readonly typed: string } {
   const url = URL.parse(text);
   const example = `http://${text.replace(/^:?\/*/, "")}`;
   if (!/^[a-z][a-z0-9+.-]*:/i.test(text)) {
@@ -249,5 +244,5 @@ function parseUrl(text: string): URL {
       `"${text}" is not a URL: write it like http://127.0.0.1:8080/health`,
     );
   }
-  return url;
+  return { url, typed: text };
 }

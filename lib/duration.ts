@@ -62,9 +62,7 @@ export function parseDuration(text: string): number | string {
  */
 export function formatDuration(ms: number): string {
   if (ms > 0 && ms < 1) {
-    return ms < 1e-3
-      ? `${Math.round(ms * 1e6)}ns`
-      : `${Math.round(ms * 1e3)}us`;
+    return ms < 1e-3 ? `${Math.round(ms * 1e6)}ns` : `${Math.round(ms * 1e3)}us`;
   }
   if (Math.round(ms) < 1000) return ms === 0 ? "0s" : `${Math.round(ms)}ms`;
   const tenths = Math.round(ms / 100);

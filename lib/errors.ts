@@ -25,14 +25,10 @@ const WAYS_OUT: Readonly<Record<string, string>> = {
   ELOOP: "its symlinks go round in a circle: mend them",
   EMFILE: "raise the limit of open files (ulimit -n)",
   ENFILE: "the whole system is out of open files",
-  ENOLCK:
-    "the file system has no locks: use a path on one that has, such as /run",
-  EOPNOTSUPP:
-    "the file system has no locks: use a path on one that has, such as /run",
-  ENOTSUP:
-    "the file system has no locks: use a path on one that has, such as /run",
-  ENOSYS:
-    "the file system has no locks: use a path on one that has, such as /run",
+  ENOLCK: "the file system has no locks: use a path on one that has, such as /run",
+  EOPNOTSUPP: "the file system has no locks: use a path on one that has, such as /run",
+  ENOTSUP: "the file system has no locks: use a path on one that has, such as /run",
+  ENOSYS: "the file system has no locks: use a path on one that has, such as /run",
   ESTALE: "the file is gone from its server: try again",
 };
 
@@ -40,18 +36,15 @@ const WAYS_OUT: Readonly<Record<string, string>> = {
 export function errnoOf(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined;
   const { code } = error as { code?: unknown };
-  return typeof code === "string"
-    ? code
-    : /^(E[A-Z0-9]+):/.exec(error.message)?.[1];
+  return typeof code === "string" ? code : /^(E[A-Z0-9]+):/.exec(error.message)?.[1];
 }
 
 /** The fact alone, in words: "no space left on device". */
 export function inWords(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
   // Deno says "Words (os error 28): open '/path'", or "ESRCH: Words".
-  const words =
-    /^(?:E[A-Z0-9]+: )?(.*?)(?: \(os error \d+\).*)?$/s.exec(message)?.[1] ??
-      message;
+  const words = /^(?:E[A-Z0-9]+: )?(.*?)(?: \(os error \d+\).*)?$/s.exec(message)?.[1] ??
+    message;
   return words.charAt(0).toLowerCase() + words.slice(1);
 }
 

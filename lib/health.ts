@@ -1,5 +1,5 @@
 /** One HTTP probe of a healthcheck. */
-import { inWords, Refusal, refusalFor } from "./errors.ts";
+import { errnoOf, inWords, Refusal, refusalFor } from "./errors.ts";
 import { proxyFor, type ProxySettings } from "./proxy.ts";
 
 /** How a probe connects. Paths are of PEM files and of a Unix socket. */
@@ -44,10 +44,11 @@ async function probe(
 ): Promise<string | undefined> {
   let at = url;
   for (let redirects = 0; redirects <= MOST_REDIRECTS; redirects++) {
+    const client = await connect(at);
     let response: Response;
     try {
       response = await fetch(at, {
-        client: await connect(at),
+        client,
         signal,
         redirect: "manual",
         headers: { "user-agent": userAgent, "accept": "*/*" },
@@ -90,9 +91,9 @@ export function isHttp(url: URL): boolean {
   return url.protocol === "http:" || url.protocol === "https:";
 }
 
-/** The URL without its password, for messages. */
-export function shown(url: URL): string {
-  if (url.password === "") return url.href;
+/** The URL for messages: as it was typed, but never with its password. */
+export function shown(url: URL, typed: string = url.href): string {
+  if (url.password === "") return typed;
   const copy = new URL(url);
   copy.password = "xxxxx";
   return copy.href;
@@ -121,15 +122,25 @@ type Tls = Pick<
 >;
 
 function readTls({ caCert, cert, key }: ProbeOptions): Partial<Tls> {
-  return {
-    ...(caCert === undefined
-      ? {}
-      : { caCerts: [readPem(caCert, "CERTIFICATE")] }),
-    ...(cert === undefined || key === undefined ? {} : {
-      cert: readPem(cert, "CERTIFICATE"),
-      key: readPem(key, "PRIVATE KEY"),
-    }),
-  };
+  const authorities = caCert === undefined ? {} : { caCerts: [readPem(caCert, "CERTIFICATE")] };
+  if (cert === undefined || key === undefined) return authorities;
+  const pair = { cert: readPem(cert, "CERTIFICATE"), key: readPem(key, "PRIVATE KEY") };
+  checkPair(pair, `${cert} and ${key}`);
+  return { ...authorities, ...pair };
+}
+
+/**
+ * The runtime aborts when an HTTP client gets a certificate and a key that it cannot use, but a
+ * TLS listener makes the same checks and throws. So they are shown to one first, which is never
+ * listened on.
+ */
+function checkPair(pair: Deno.TlsCertifiedKeyPem, files: string): void {
+  try {
+    Deno.listenTls({ hostname: "127.0.0.1", port: 0, ...pair }).close();
+  } catch (error) {
+    if (errnoOf(error) !== undefined) return; // no port to be had, which is another matter
+    throw new Refusal(`cannot use ${files} as certificate and key: ${reasonOf(error)}`);
+  }
 }
 
 function readPem(path: string, what: string): string {
@@ -145,7 +156,7 @@ function readPem(path: string, what: string): string {
 
 function createClient(
   tls: Partial<Tls>,
-  { cert, key, unixSocket }: ProbeOptions,
+  { caCert, unixSocket }: ProbeOptions,
   proxy: string | undefined,
 ): Deno.HttpClient {
   const via: Deno.Proxy | undefined = unixSocket !== undefined
@@ -153,24 +164,12 @@ function createClient(
     : proxy !== undefined
     ? { url: proxy }
     : undefined;
+  const base = via === undefined ? {} : { proxy: via };
   try {
-    return Deno.createHttpClient({
-      ...tls,
-      ...(via === undefined ? {} : { proxy: via }),
-      poolMaxIdlePerHost: 0,
-    });
+    return Deno.createHttpClient({ ...tls, ...base, poolMaxIdlePerHost: 0 });
   } catch (error) {
-    if (proxy !== undefined && URL.parse(proxy) === null) {
-      throw new Refusal(
-        `the proxy "${proxy}" of the environment is not a URL; correct the variable`,
-      );
-    }
-    if (cert === undefined || key === undefined) throw error;
-    throw new Refusal(
-      `${cert} and ${key} are no certificate and key that belong together: ${
-        inWords(error)
-      }`,
-    );
+    if (caCert === undefined) throw error;
+    throw new Refusal(`cannot use ${caCert} as an authority: ${reasonOf(error)}`);
   }
 }
 
@@ -181,9 +180,9 @@ const REASONS: readonly (readonly [RegExp, string])[] = [
   [/dns error/, "the host name cannot be resolved"],
   [/UnknownIssuer/, "certificate signed by unknown authority"],
   [/CaUsedAsEndEntity/, "certificate of an authority used as the server's own"],
-  [/NotValidForName/, "certificate is not valid for this host name"],
-  [/Expired/, "certificate has expired"],
-  [/NotValidYet/, "certificate is not valid yet"],
+  [/not valid for name "([^"]*)"/, "certificate is not valid for the host $1"],
+  [/expired/i, "certificate has expired"],
+  [/not valid yet|NotValidYet/, "certificate is not valid yet"],
   [/Revoked/, "certificate was revoked"],
   [
     /CertificateRequired/,
@@ -195,6 +194,10 @@ const REASONS: readonly (readonly [RegExp, string])[] = [
   ],
   [/received fatal alert: (\w+)/, "the server ended the TLS handshake: $1"],
   [/InvalidContentType|corrupt message/, "the server does not speak TLS"],
+  [/KeyMismatch/, "they do not belong together"],
+  [/parse private key/, "the key is damaged, or of a kind that is not supported"],
+  [/decode key/, "the key is damaged or encrypted"],
+  [/BadEncoding/, "a certificate is damaged"],
   [/invalid peer certificate: (.*)/, "invalid certificate: $1"],
   [
     /tls handshake eof|peer closed connection/i,
@@ -208,6 +211,7 @@ const REASONS: readonly (readonly [RegExp, string])[] = [
     /invalid HTTP version|invalid HTTP|invalid status|invalid header|too large|http2 error/i,
     "the answer is not HTTP",
   ],
+  [/channel closed|canceled/, "the answer is not HTTP, or the connection broke off"],
   [/Network is unreachable/, "network is unreachable"],
   [/No route to host/, "no route to the host"],
   [/No such file or directory/, "the Unix socket does not exist"],

@@ -243,8 +243,7 @@ function readStart(file: Deno.FsFile): Uint8Array {
 export function parse(bytes: Uint8Array): Content {
   if (bytes.length === 0) return { kind: "empty" };
   if (bytes.length > LONGEST) return { kind: "invalid" };
-  const isSpace = (byte: number): boolean =>
-    byte === 32 || (byte >= 9 && byte <= 13);
+  const isSpace = (byte: number): boolean => byte === 32 || (byte >= 9 && byte <= 13);
   const start = bytes.findIndex((byte) => !isSpace(byte));
   const end = bytes.findLastIndex((byte) => !isSpace(byte)) + 1;
   // Eleven characters are one more than any PID has.

@@ -213,9 +213,7 @@ export function startedAt(one: Process): Date | undefined {
 
 /** `process 812 (web)`, as messages name it. */
 export function describe(one: Process): string {
-  return one.program === undefined
-    ? `process ${one.pid}`
-    : `process ${one.pid} (${one.program})`;
+  return one.program === undefined ? `process ${one.pid}` : `process ${one.pid} (${one.program})`;
 }
 
 /**

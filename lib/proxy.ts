@@ -3,6 +3,8 @@
  * Source: the documentation of golang.org/x/net/http/httpproxy.
  */
 
+import { Refusal } from "./errors.ts";
+
 const VARIABLES = [
   "HTTP_PROXY",
   "HTTPS_PROXY",
@@ -37,6 +39,8 @@ export function takeProxySettings(): ProxySettings {
  * The URL of the proxy to fetch `url` through; undefined for none.
  *
  * localhost and loopback addresses are never fetched through one.
+ *
+ * @throws {Refusal} the variable that applies holds no URL
  */
 export async function proxyFor(
   url: URL,
@@ -44,7 +48,13 @@ export async function proxyFor(
 ): Promise<string | undefined> {
   const proxy = url.protocol === "https:" ? settings.https : settings.http;
   if (proxy === "" || await bypasses(url, settings.no)) return undefined;
-  return proxy.includes("://") ? proxy : `http://${proxy}`;
+  const through = proxy.includes("://") ? proxy : `http://${proxy}`;
+  if (URL.parse(through) !== null) return through;
+  // Not shown: it may contain a password.
+  const variable = url.protocol === "https:" ? "HTTPS_PROXY" : "HTTP_PROXY";
+  throw new Refusal(
+    `the environment's ${variable} is not a URL: correct it, or unset it`,
+  );
 }
 
 async function bypasses(url: URL, noProxy: string): Promise<boolean> {
@@ -68,8 +78,7 @@ async function matches(
   port: string,
 ): Promise<boolean> {
   if (entry.includes("/")) return await isWithin(host, entry);
-  const [, name, onlyPort] =
-    /^(\[.*\]|[^:]*|.*:.*:.*?)(?::(\d+))?$/.exec(entry) ?? [];
+  const [, name, onlyPort] = /^(\[.*\]|[^:]*|.*:.*:.*?)(?::(\d+))?$/.exec(entry) ?? [];
   if (name === undefined || (onlyPort !== undefined && onlyPort !== port)) {
     return false;
   }

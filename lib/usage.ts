@@ -54,25 +54,19 @@ export function help(commands: readonly Command[], version: string): string {
 
 function flagRows(flags: Flags): string[] {
   return Object.entries(flags).map(([name, flag]) => {
-    const left = flag.value === undefined
-      ? `--${name}`
-      : `--${name} ${flag.value}`;
+    const left = flag.value === undefined ? `--${name}` : `--${name} ${flag.value}`;
     return row(left, flag.help + fallbackOf(flag), 31);
   });
 }
 
 function fallbackOf({ value, default: fallback }: Flag<unknown>): string {
-  return value === undefined || fallback === undefined
-    ? ""
-    : ` (default ${fallback})`;
+  return value === undefined || fallback === undefined ? "" : ` (default ${fallback})`;
 }
 
 /** Two columns; what does not fit beside the left one starts below it. */
 function row(left: string, right: string, width = 6): string {
   const indent = " ".repeat(width + 2);
-  const start = left.length < width
-    ? `  ${left.padEnd(width)}`
-    : `  ${left}\n${indent}`;
+  const start = left.length < width ? `  ${left.padEnd(width)}` : `  ${left}\n${indent}`;
   return start + wrap(indent + right, indent).slice(indent.length);
 }
 

@@ -83,9 +83,10 @@ export class Running implements AsyncDisposable {
   static async start(
     program: string,
     args: string[],
-    awaited = "ready",
+    { awaited = "ready", ...options }: { awaited?: string } & Partial<Deno.CommandOptions> = {},
   ): Promise<Running> {
     const child = new Deno.Command(program, {
+      ...options,
       args,
       stdin: "null",
       stdout: "piped",

@@ -1,12 +1,6 @@
 /** sipid claim, compiled, on real files, locks and processes. */
 // @ts-types="../../toolchain/std/assert.d.ts"
-import {
-  assert,
-  assertEquals,
-  assertLess,
-  assertMatch,
-  assertStringIncludes,
-} from "@std/assert";
+import { assert, assertEquals, assertLess, assertMatch, assertStringIncludes } from "@std/assert";
 import {
   asNobody,
   deadPid,
@@ -332,9 +326,7 @@ Deno.test("a claim that races with a kill never writes into a file that is gone"
       "-c",
       "echo ready; exec sleep 600",
     ]);
-    const killing = round % 2 === 0
-      ? sipid("kill", "--pid-file", path)
-      : undefined;
+    const killing = round % 2 === 0 ? sipid("kill", "--pid-file", path) : undefined;
     const claiming = claim(job.pid, path);
     const [claimed, killed] = await Promise.all([
       claiming,

@@ -271,8 +271,7 @@ Deno.test("kill sees a PID that is written while it looks at an empty file", asy
   await using job = await fixture("exits_on_term");
   const path = dir.write("web.pid", "");
   // The claim that is about to write holds the lock; kill must not take its file away.
-  const script =
-    `echo ready; sleep 0.3; printf %s ${job.pid} > ${path}; sleep 0.05`;
+  const script = `echo ready; sleep 0.3; printf %s ${job.pid} > ${path}; sleep 0.05`;
   await using _writer = await Running.start("flock", [
     "--no-fork",
     path,
@@ -440,8 +439,7 @@ Deno.test("kill does not signal itself when its own number stands in an old pidf
   using dir = new TempDir();
   const path = dir.file("web.pid");
   // exec keeps the PID: the shell writes the number that sipid then has.
-  const script =
-    `printf %s $$ > ${path}; echo ready; exec ${SIPID} kill --pid-file ${path}`;
+  const script = `printf %s $$ > ${path}; echo ready; exec ${SIPID} kill --pid-file ${path}`;
   await using killer = await Running.start("sh", ["-c", script]);
   assertEquals((await killer.status).code, 0);
   assert(!exists(path));

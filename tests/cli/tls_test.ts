@@ -1,0 +1,272 @@
+/** sipid wait-until-healthy over TLS, with an authority made here by openssl. */
+// @ts-types="../../toolchain/std/assert.d.ts"
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { httpServer, rawServer, readRequest, type Server, writeAll } from "../servers.ts";
+import { type Result, run, Running, SIPID, sipid, TempDir } from "../support.ts";
+
+/** An authority and the certificates it signs, as files in a folder of the test. */
+class Authority extends TempDir {
+  readonly cert = this.file("ca.pem");
+
+  static async create(): Promise<Authority> {
+    const authority = new Authority();
+    await openssl(
+      "req",
+      "-x509",
+      "-newkey",
+      "ec",
+      "-pkeyopt",
+      "ec_paramgen_curve:P-256",
+      "-nodes",
+      "-subj",
+      "/CN=sipid test authority",
+      "-days",
+      "2",
+      "-keyout",
+      authority.file("ca.key"),
+      "-out",
+      authority.cert,
+    );
+    return authority;
+  }
+
+  /** A certificate for 127.0.0.1, or what `extra` makes of it. */
+  async sign(
+    name: string,
+    { san = "IP:127.0.0.1", days = "2" } = {},
+  ): Promise<Pair> {
+    const [cert, key, request] = ["pem", "key", "csr"].map((end) => this.file(`${name}.${end}`));
+    await openssl(
+      "req",
+      "-newkey",
+      "ec",
+      "-pkeyopt",
+      "ec_paramgen_curve:P-256",
+      "-nodes",
+      "-subj",
+      `/CN=${name}`,
+      "-keyout",
+      key!,
+      "-out",
+      request!,
+    );
+    const extensions = this.write(`${name}.ext`, `subjectAltName=${san}\n`);
+    await openssl(
+      "x509",
+      "-req",
+      "-in",
+      request!,
+      "-CA",
+      this.cert,
+      "-CAkey",
+      this.file("ca.key"),
+      "-CAcreateserial",
+      "-days",
+      days,
+      "-extfile",
+      extensions,
+      "-out",
+      cert!,
+    );
+    return { cert: cert!, key: key! };
+  }
+}
+
+interface Pair {
+  readonly cert: string;
+  readonly key: string;
+}
+
+async function openssl(...args: string[]): Promise<void> {
+  const { code, stderr } = await run("openssl", args);
+  assertEquals(code, 0, stderr);
+}
+
+function tlsServer({ cert, key }: Pair): Server {
+  return httpServer(() => new Response("fine"), {
+    cert: Deno.readTextFileSync(cert),
+    key: Deno.readTextFileSync(key),
+  });
+}
+
+function wait(url: string, ...flags: string[]): Promise<Result> {
+  const briefly = ["--timeout", "1s", "--polling-frequency", "300ms"];
+  return sipid("wait-until-healthy", "--url", url, ...briefly, ...flags);
+}
+
+Deno.test("wait does not trust an unknown authority", async () => {
+  using authority = await Authority.create();
+  await using server = tlsServer(await authority.sign("web"));
+  const { code, stderr } = await wait(server.url);
+  assertEquals(code, 1);
+  assertMatch(stderr, /attempts?\): certificate signed by unknown authority/);
+});
+
+Deno.test("wait trusts the authority of --ca-cert", async () => {
+  using authority = await Authority.create();
+  await using server = tlsServer(await authority.sign("web"));
+  const { code, stderr } = await wait(server.url, "--ca-cert", authority.cert);
+  assertEquals(code, 0, stderr);
+});
+
+Deno.test("wait trusts the certificates of the system's store", async () => {
+  using authority = await Authority.create();
+  await using server = tlsServer(await authority.sign("web"));
+  // SSL_CERT_FILE is where the system's store is looked for, if it is set.
+  const { code, stderr } = await run(SIPID, [
+    "wait-until-healthy",
+    "--url",
+    server.url,
+  ], {
+    env: { SSL_CERT_FILE: authority.cert },
+    clearEnv: true,
+  });
+  assertEquals(code, 0, stderr);
+});
+
+Deno.test("wait refuses a certificate for another host, and one that has expired", async () => {
+  using authority = await Authority.create();
+  const cases = [
+    [
+      await authority.sign("other", { san: "DNS:other.example" }),
+      /certificate is not valid for the host 127\.0\.0\.1/,
+    ],
+    [await authority.sign("old", { days: "-1" }), /certificate has expired/],
+  ] as const;
+  for (const [pair, reason] of cases) {
+    await using server = tlsServer(pair);
+    const { code, stderr } = await wait(
+      server.url,
+      "--ca-cert",
+      authority.cert,
+    );
+    assertEquals(code, 1);
+    assertMatch(stderr, reason);
+  }
+});
+
+Deno.test("wait says so when the server does not speak TLS", async () => {
+  await using server = rawServer(async (connection) => {
+    await readRequest(connection);
+    await writeAll(connection, "HTTP/1.1 400 Bad Request\r\n\r\n");
+  });
+  const { code, stderr } = await wait(server.url.replace("http:", "https:"));
+  assertEquals(code, 1);
+  assertMatch(stderr, /attempts?\): the server does not speak TLS/);
+});
+
+Deno.test("wait does mutual TLS with --cert and --key", async () => {
+  using authority = await Authority.create();
+  const [{ cert, key }, client] = [
+    await authority.sign("web"),
+    await authority.sign("client"),
+  ];
+  using strangers = await Authority.create();
+  const stranger = await strangers.sign("stranger");
+  await using server = await mutualTlsServer(authority.cert, cert, key);
+  const trusting = ["--ca-cert", authority.cert];
+
+  const known = await wait(
+    server.url,
+    ...trusting,
+    "--cert",
+    client.cert,
+    "--key",
+    client.key,
+  );
+  assertEquals(known.code, 0, known.stderr);
+
+  const none = await wait(server.url, ...trusting);
+  assertEquals(none.code, 1);
+  assertStringIncludes(
+    none.stderr,
+    "the server requires a client certificate (--cert and --key)",
+  );
+
+  const unknown = await wait(
+    server.url,
+    ...trusting,
+    "--cert",
+    stranger.cert,
+    "--key",
+    stranger.key,
+  );
+  assertEquals(unknown.code, 1);
+  assertStringIncludes(
+    unknown.stderr,
+    "the server does not accept the client certificate",
+  );
+});
+
+/** A server that demands a client certificate: openssl's own, since Deno's cannot. */
+async function mutualTlsServer(
+  ca: string,
+  cert: string,
+  key: string,
+): Promise<Server> {
+  const args = [
+    "s_server",
+    "-accept",
+    "127.0.0.1:0",
+    "-www",
+    "-naccept",
+    "100",
+  ];
+  const running = await Running.start("openssl", [
+    ...args,
+    "-cert",
+    cert,
+    "-key",
+    key,
+    "-CAfile",
+    ca,
+    "-Verify",
+    "1",
+    "-verify_return_error",
+  ], { awaited: "ACCEPT.*", stderr: "null" });
+  const port = Number((await running.line(/^ACCEPT .*:(\d+)$/m))[1]);
+  return {
+    port,
+    url: `https://127.0.0.1:${port}`,
+    [Symbol.asyncDispose]: () => running[Symbol.asyncDispose](),
+  };
+}
+
+Deno.test("wait says at once which certificate or key it cannot use", async () => {
+  using authority = await Authority.create();
+  const { cert, key } = await authority.sign("web");
+  const other = await authority.sign("other");
+  const garbage = authority.write("garbage.pem", "no PEM");
+  const hollow = authority.write(
+    "hollow.pem",
+    "-----BEGIN CERTIFICATE-----\nbm90aGluZw==\n-----END CERTIFICATE-----\n",
+  );
+  const missing = authority.file("missing.pem");
+  const badKey = authority.write(
+    "bad.key",
+    Deno.readTextFileSync(hollow).replaceAll("CERTIFICATE", "PRIVATE KEY"),
+  );
+  const encrypted = authority.file("encrypted.key");
+  await openssl("ec", "-in", key, "-aes128", "-passout", "pass:x", "-out", encrypted);
+  const cases: [string[], string][] = [
+    [["--ca-cert", missing], `cannot read ${missing}: no such file or directory`],
+    [["--ca-cert", authority.path], `cannot read ${authority.path}: is a directory`],
+    [["--ca-cert", garbage], `${garbage} holds no "BEGIN CERTIFICATE" in PEM`],
+    [["--ca-cert", key], `${key} holds no "BEGIN CERTIFICATE" in PEM`],
+    [["--ca-cert", hollow], `cannot use ${hollow} as an authority: a certificate is damaged`],
+    [["--cert", cert, "--key", cert], `${cert} holds no "BEGIN PRIVATE KEY" in PEM`],
+    [["--cert", cert, "--key", garbage], `${garbage} holds no`],
+    [["--cert", hollow, "--key", key], "a certificate is damaged"],
+    [["--cert", cert, "--key", badKey], "the key is damaged, or of a kind"],
+    [["--cert", cert, "--key", encrypted], "the key is damaged or encrypted"],
+    [
+      ["--cert", cert, "--key", other.key],
+      `cannot use ${cert} and ${other.key} as certificate and key: they do not belong together`,
+    ],
+  ];
+  for (const [flags, message] of cases) {
+    const { code, stderr } = await wait("https://127.0.0.1:1/", ...flags);
+    assertEquals(code, 1, flags.join(" "));
+    assertStringIncludes(stderr, message);
+  }
+});

@@ -1,0 +1,579 @@
+/** sipid wait-until-healthy, compiled, against real servers on loopback. */
+// @ts-types="../../toolchain/std/assert.d.ts"
+import {
+  assertEquals,
+  assertGreaterOrEqual,
+  assertLess,
+  assertMatch,
+  assertNotMatch,
+  assertStringIncludes,
+} from "@std/assert";
+// @ts-types="../../toolchain/std/delay.d.ts"
+import { delay } from "@std/async/delay";
+import { closedPort, httpServer, rawServer, readRequest, writeAll } from "../servers.ts";
+import { deadPid, fixture, type Result, run, SIPID, sipid, SLACK, TempDir } from "../support.ts";
+
+function wait(url: string, ...flags: string[]): Promise<Result> {
+  return sipid("wait-until-healthy", "--url", url, ...flags);
+}
+
+/** With a proxy environment and nothing else of the test's own environment. */
+function waitWith(
+  env: Record<string, string>,
+  url: string,
+  ...flags: string[]
+): Promise<Result> {
+  const args = ["wait-until-healthy", "--url", url, ...flags];
+  return run(SIPID, args, { env, clearEnv: true });
+}
+
+const BRIEFLY = ["--timeout", "300ms", "--polling-frequency", "50ms"];
+
+Deno.test("wait returns at once when the endpoint is healthy already", async () => {
+  await using server = httpServer(() => new Response("fine"));
+  const { code, stdout, stderr, ms } = await wait(`${server.url}/health`);
+  assertEquals({ code, stdout }, { code: 0, stdout: "" });
+  assertStringIncludes(stderr, `${server.url}/health is healthy after `);
+  assertLess(ms, SLACK);
+});
+
+Deno.test("wait probes at the frequency until it gets 200", async () => {
+  const probes: number[] = [];
+  await using server = httpServer((_, count) => {
+    probes.push(performance.now());
+    return new Response(null, { status: count < 4 ? 503 : 200 });
+  });
+  const { code, stderr } = await wait(
+    server.url,
+    "--polling-frequency",
+    "200ms",
+  );
+  assertEquals([code, probes.length], [0, 4]);
+  const gaps = probes.slice(1).map((time, i) => time - probes[i]!);
+  for (const gap of gaps) assertGreaterOrEqual(gap, 150);
+  assertLess(probes[3]! - probes[0]!, 600 + SLACK);
+  assertStringIncludes(stderr, "503 Service Unavailable");
+});
+
+for (const status of [201, 204, 206, 304, 400, 404, 418, 500, 503]) {
+  Deno.test(`wait does not take status ${status} for healthy`, async () => {
+    await using server = httpServer(() => new Response(null, { status }));
+    const { code, stderr } = await wait(server.url, ...BRIEFLY);
+    assertEquals(code, 1);
+    assertMatch(stderr, new RegExp(`attempts?\\): ${status} \\w+`));
+  });
+}
+
+Deno.test("wait fails at the timeout and says how often it tried and why it failed", async () => {
+  const url = `http://127.0.0.1:${closedPort()}/health`;
+  const { code, stdout, stderr, ms } = await wait(
+    url,
+    "--timeout",
+    "1s",
+    "--polling-frequency=300ms",
+  );
+  assertEquals({ code, stdout }, { code: 1, stdout: "" });
+  assertStringIncludes(
+    stderr,
+    `healthcheck unhealthy (url '${url}' was not healthy after 4 attempts): connection refused`,
+  );
+  assertGreaterOrEqual(ms, 1_000);
+  assertLess(ms, 1_000 + SLACK);
+});
+
+Deno.test("wait names the last reason once, not at every attempt", async () => {
+  const url = `http://127.0.0.1:${closedPort()}/`;
+  const { stderr } = await wait(url, ...BRIEFLY);
+  assertEquals(stderr.match(/connection refused/g)?.length, 2);
+});
+
+Deno.test("wait has a timeout of 1m and a polling frequency of 5s unless told otherwise", async () => {
+  const { stdout } = await sipid("wait-until-healthy", "--help");
+  assertMatch(stdout, /--timeout DURATION[^-]*\(default 1m\)/);
+  assertMatch(stdout, /--polling-frequency DURATION[^-]*\(default 5s\)/);
+  // And in fact: unhealthy once, then healthy, one period later.
+  await using server = httpServer((_, count) =>
+    new Response(null, { status: count < 2 ? 500 : 200 })
+  );
+  const { code, ms } = await wait(server.url);
+  assertEquals(code, 0);
+  assertGreaterOrEqual(ms, 5_000);
+  assertLess(ms, 5_000 + SLACK);
+});
+
+Deno.test("wait does not download the body", async () => {
+  let sent = 0;
+  await using server = rawServer(async (connection) => {
+    await readRequest(connection);
+    await writeAll(
+      connection,
+      "HTTP/1.1 200 OK\r\nContent-Length: 100000000000\r\n\r\n",
+    );
+    const chunk = "x".repeat(65_536);
+    for (;;) {
+      await writeAll(connection, chunk);
+      sent += chunk.length;
+    }
+  });
+  const { code, ms } = await wait(server.url);
+  assertEquals(code, 0);
+  assertLess(ms, SLACK);
+  assertLess(sent, 50e6);
+});
+
+Deno.test("wait keeps no connection from one probe to the next", async () => {
+  let connections = 0;
+  await using server = rawServer(async (connection) => {
+    connections++;
+    for (;;) {
+      if (await readRequest(connection) === "") return connection.close();
+      await writeAll(
+        connection,
+        "HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n",
+      );
+    }
+  });
+  const { stderr } = await wait(server.url, ...BRIEFLY);
+  const attempts = Number(/after (\d+) attempts/.exec(stderr)![1]);
+  assertGreaterOrEqual(attempts, 2);
+  assertEquals(connections, attempts);
+});
+
+type Serve = Parameters<typeof rawServer>[0];
+const HOSTILE: Record<string, [Serve, RegExp]> = {
+  "accepts and says nothing": [async () => {}, /no answer within \d/],
+  "sends a byte a second": [async (connection, signal) => {
+    for (const byte of "HTTP/1.1 200 OK\r\nX-Slow: 1\r\n\r\n") {
+      await writeAll(connection, byte);
+      await delay(1_000, { signal });
+    }
+  }, /no answer within \d/],
+  "streams headers for ever": [async (connection) => {
+    await writeAll(connection, "HTTP/1.1 200 OK\r\n");
+    for (let i = 0;; i++) {
+      await writeAll(connection, `X-${i}: ${"y".repeat(1_000)}\r\n`);
+    }
+  }, /the answer is not HTTP/],
+  "streams garbage for ever": [async (connection) => {
+    for (;;) await writeAll(connection, "garbage");
+  }, /the answer is not HTTP/],
+  "closes at once": [async (connection) => {
+    await readRequest(connection);
+    connection.close();
+  }, /the server closed the connection without an answer/],
+  "closes in the middle of the headers": [async (connection) => {
+    await readRequest(connection);
+    await writeAll(connection, "HTTP/1.1 200 OK\r\nContent-Le");
+    connection.close();
+  }, /the server closed the connection without an answer/],
+  "speaks HTTP/0.9": [async (connection) => {
+    await readRequest(connection);
+    await writeAll(connection, "<html>200 OK</html>");
+    connection.close();
+  }, /the answer is not HTTP/],
+  "speaks SSH": [async (connection) => {
+    await writeAll(connection, "SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n");
+  }, /the answer is not HTTP/],
+};
+for (const [what, [serve, reason]] of Object.entries(HOSTILE)) {
+  Deno.test(`wait ends on time with a server that ${what}`, async () => {
+    await using server = rawServer(serve);
+    const { code, stderr, ms } = await wait(
+      server.url,
+      "--timeout=1500ms",
+      "--polling-frequency=1s",
+    );
+    assertEquals(code, 1);
+    assertMatch(stderr.trimEnd().split("\n").at(-1)!, reason);
+    assertGreaterOrEqual(ms, 1_500);
+    assertLess(ms, 1_500 + SLACK);
+  });
+}
+
+Deno.test("wait keeps to its timeout to 100 ms, by its own clock", async () => {
+  await using server = rawServer(async () => {});
+  const { stderr } = await wait(server.url, "--timeout", "700ms");
+  const silence = Number(/no answer within (\d+)ms/.exec(stderr)![1]);
+  assertGreaterOrEqual(silence, 600);
+  assertLess(silence, 800);
+});
+
+Deno.test("wait follows redirects, up to ten", async () => {
+  await using server = httpServer((request) => {
+    const left = Number(new URL(request.url).pathname.slice(1));
+    return left === 0 ? new Response("done") : new Response(null, {
+      status: [301, 302, 303, 307, 308][left % 5]!,
+      headers: { location: `/${left - 1}` },
+    });
+  });
+  assertEquals((await wait(`${server.url}/10`, ...BRIEFLY)).code, 0);
+  const { code, stderr } = await wait(`${server.url}/11`, ...BRIEFLY);
+  assertEquals(code, 1);
+  assertStringIncludes(stderr, "more than 10 redirects");
+});
+
+Deno.test("wait ends on time with redirects in a circle", async () => {
+  await using server = httpServer(() =>
+    new Response(null, { status: 302, headers: { location: "/" } })
+  );
+  const { code, stderr, ms } = await wait(server.url, "--timeout=1s");
+  assertEquals(code, 1);
+  assertStringIncludes(
+    stderr,
+    `more than 10 redirects, the last one to ${server.url}/`,
+  );
+  assertLess(ms, 1_000 + SLACK);
+});
+
+for (
+  const to of [
+    "data:text/plain,fine",
+    "file:///etc/hostname",
+    "ftp://127.0.0.1/",
+    "http://",
+  ]
+) {
+  Deno.test(`wait does not follow a redirect to ${to}`, async () => {
+    await using server = httpServer(() =>
+      new Response(null, { status: 302, headers: { location: to } })
+    );
+    const { code, stderr } = await wait(server.url, ...BRIEFLY);
+    assertEquals(code, 1);
+    assertStringIncludes(
+      stderr,
+      "302 Found, which leads to no http or https URL",
+    );
+  });
+}
+
+Deno.test("wait says so when a redirect leads nowhere", async () => {
+  await using server = httpServer(() => new Response(null, { status: 302 }));
+  assertMatch(
+    (await wait(server.url, ...BRIEFLY)).stderr,
+    /attempts?\): 302 Found/,
+  );
+});
+
+Deno.test("wait says so when the host name cannot be resolved", async () => {
+  const { code, stderr } = await wait(
+    "http://no-such-host.invalid/",
+    ...BRIEFLY,
+  );
+  assertEquals(code, 1);
+  assertStringIncludes(stderr, "the host name cannot be resolved");
+});
+
+Deno.test("wait sends the password of the URL and shows it to nobody", async () => {
+  let sent: string | null = null;
+  await using server = httpServer((request) => {
+    sent = request.headers.get("authorization");
+    return new Response(null, { status: 403 });
+  });
+  const url = server.url.replace("//", "//admin:s3cret@");
+  const { stdout, stderr } = await wait(url, ...BRIEFLY);
+  assertEquals(sent, `Basic ${btoa("admin:s3cret")}`);
+  assertNotMatch(stdout + stderr, /s3cret/);
+  assertStringIncludes(stderr, "http://admin:xxxxx@127.0.0.1:");
+});
+
+Deno.test("wait presents itself with its name and version", async () => {
+  let agent: string | null = null;
+  await using server = httpServer((request) => {
+    agent = request.headers.get("user-agent");
+    return new Response();
+  });
+  await wait(server.url);
+  assertMatch(agent!, /^sipid\/\d+\.\d+\.\d+$/);
+});
+
+// --pid-file
+
+Deno.test("wait stops as soon as the process of the pidfile is gone", async () => {
+  using dir = new TempDir();
+  await using job = await fixture("exits_on_term");
+  const path = dir.write("web.pid", String(job.pid));
+  let probed = (): void => {};
+  const probe = new Promise<void>((resolve) => probed = resolve);
+  await using server = httpServer(() => {
+    probed();
+    return new Response(null, { status: 503 });
+  });
+  const waiting = wait(server.url, "--pid-file", path);
+  await probe;
+  const death = performance.now();
+  job.kill("SIGKILL");
+  const { code, stderr } = await waiting;
+  assertEquals(code, 1);
+  assertStringIncludes(
+    stderr,
+    `process ${job.pid} (deno) of ${path} is gone: not waiting`,
+  );
+  assertLess(performance.now() - death, SLACK);
+});
+
+Deno.test("wait stops as soon as the pidfile is removed", async () => {
+  using dir = new TempDir();
+  await using job = await fixture("exits_on_term");
+  const path = dir.write("web.pid", String(job.pid));
+  await using server = httpServer(() => {
+    Deno.removeSync(path);
+    return new Response(null, { status: 503 });
+  });
+  const { code, stderr, ms } = await wait(server.url, "--pid-file", path);
+  assertEquals(code, 1);
+  assertStringIncludes(stderr, `pidfile ${path} was removed`);
+  assertLess(ms, SLACK);
+});
+
+Deno.test("wait interrupts a probe when the process of the pidfile is gone", async () => {
+  using dir = new TempDir();
+  await using job = await fixture("exits_on_term");
+  const path = dir.write("web.pid", String(job.pid));
+  await using server = rawServer((_) => {
+    job.kill("SIGKILL");
+    return Promise.resolve();
+  });
+  const { code, ms } = await wait(server.url, "--pid-file", path);
+  assertEquals(code, 1);
+  assertLess(ms, SLACK);
+});
+
+Deno.test("wait does not start without a running process in the pidfile", async () => {
+  using dir = new TempDir();
+  await using server = httpServer(() => new Response());
+  const dead = await deadPid();
+  const cases: [string, string][] = [
+    [dir.file("missing.pid"), `there is no pidfile ${dir.file("missing.pid")}`],
+    [
+      dir.write("dead.pid", String(dead)),
+      `process ${dead} (${dir.file("dead.pid")}) does not run`,
+    ],
+    [
+      dir.write("empty.pid", ""),
+      `pidfile (${dir.file("empty.pid")}) does not contain a valid pid`,
+    ],
+    [
+      dir.write("bad.pid", "-1"),
+      `pidfile (${dir.file("bad.pid")}) does not contain a valid pid`,
+    ],
+  ];
+  for (const [path, message] of cases) {
+    const { code, stderr, ms } = await wait(server.url, "--pid-file", path);
+    assertEquals(code, 1);
+    assertStringIncludes(stderr, message);
+    assertLess(ms, 200 + SLACK);
+  }
+});
+
+Deno.test("wait takes a restart in its stride", async () => {
+  using dir = new TempDir();
+  await using first = await fixture("exits_on_term");
+  await using second = await fixture("exits_on_term");
+  const path = dir.write("web.pid", String(first.pid));
+  await using server = httpServer((_, count) => {
+    if (count === 1) Deno.writeTextFileSync(path, String(second.pid));
+    if (count === 2) first.kill("SIGKILL");
+    return new Response(null, { status: count < 5 ? 503 : 200 });
+  });
+  const { code, stderr } = await wait(
+    server.url,
+    "--pid-file",
+    path,
+    "--polling-frequency=150ms",
+  );
+  assertEquals(code, 0, stderr);
+});
+
+Deno.test("wait is not fooled by another server on the port of a process that died", async () => {
+  using dir = new TempDir();
+  await using job = await fixture("exits_on_term");
+  const path = dir.write("web.pid", String(job.pid));
+  await using server = httpServer(async () => {
+    job.kill("SIGKILL");
+    await job.status;
+    return new Response("I am another one");
+  });
+  const { code, stderr } = await wait(server.url, "--pid-file", path);
+  assertEquals(code, 1);
+  assertMatch(stderr, /is gone/);
+});
+
+// --unix-socket
+
+Deno.test("wait probes through a Unix socket", async () => {
+  using dir = new TempDir();
+  const path = dir.file("web.sock");
+  let host: string | null = null;
+  const server = Deno.serve({ path, onListen: () => {} }, (request) => {
+    host = request.headers.get("host");
+    return new Response(null, {
+      status: new URL(request.url).pathname === "/health" ? 200 : 404,
+    });
+  });
+  try {
+    assertEquals(
+      (await wait("http://web.internal/health", "--unix-socket", path)).code,
+      0,
+    );
+    assertEquals(host, "web.internal");
+    const missing = dir.file("no.sock");
+    const { code, stderr } = await wait(
+      "http://w/",
+      "--unix-socket",
+      missing,
+      ...BRIEFLY,
+    );
+    assertEquals(code, 1);
+    assertMatch(stderr, /the Unix socket does not exist/);
+  } finally {
+    await server.shutdown();
+  }
+});
+
+// Proxies
+
+Deno.test("wait goes through the proxy of the environment, upper or lower case", async () => {
+  const seen: string[] = [];
+  await using proxy = rawServer(async (connection) => {
+    seen.push((await readRequest(connection)).split("\r\n")[0]!);
+    await writeAll(connection, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+  });
+  for (const name of ["HTTP_PROXY", "http_proxy"]) {
+    for (const value of [proxy.url, `127.0.0.1:${proxy.port}`]) {
+      const { code, stderr } = await waitWith(
+        { [name]: value },
+        "http://web.invalid/health",
+        ...BRIEFLY,
+      );
+      assertEquals(code, 0, stderr);
+    }
+  }
+  assertEquals(seen, Array(4).fill("GET http://web.invalid/health HTTP/1.1"));
+  const https = await waitWith(
+    { HTTPS_PROXY: proxy.url },
+    "https://web.invalid/",
+    ...BRIEFLY,
+  );
+  assertEquals(https.code, 1);
+  assertStringIncludes(seen.at(-1)!, "CONNECT web.invalid:443");
+});
+
+Deno.test("wait never goes through a proxy to localhost or a loopback address", async () => {
+  const { port } = new URL(`http://127.0.0.1:${closedPort()}`);
+  const proxy = `http://127.0.0.1:${port}`;
+  const env = {
+    HTTP_PROXY: proxy,
+    http_proxy: proxy,
+    ALL_PROXY: proxy,
+    all_proxy: proxy,
+  };
+  await using server = httpServer(() => new Response());
+  for (const host of ["127.0.0.1", "localhost", "127.1"]) {
+    const url = `http://${host}:${server.port}/`;
+    const { code, stderr } = await waitWith(env, url, ...BRIEFLY);
+    assertEquals(code, 0, `${host}: ${stderr}`);
+  }
+});
+
+Deno.test("wait honours NO_PROXY", async () => {
+  let proxied = 0;
+  await using proxy = rawServer(async (connection) => {
+    proxied++;
+    await readRequest(connection);
+    await writeAll(connection, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+  });
+  const env = { HTTP_PROXY: proxy.url, NO_PROXY: "web.invalid" };
+  assertEquals(
+    (await waitWith(env, "http://web.invalid/", ...BRIEFLY)).code,
+    1,
+  );
+  assertEquals(proxied, 0);
+});
+
+Deno.test("wait says so when the proxy is no URL", async () => {
+  const env = { HTTP_PROXY: "http://user:s3cret@[" };
+  const { code, stderr } = await waitWith(
+    env,
+    "http://web.invalid/",
+    ...BRIEFLY,
+  );
+  assertEquals(code, 1);
+  assertStringIncludes(
+    stderr,
+    "the environment's HTTP_PROXY is not a URL: correct it, or unset it",
+  );
+  assertNotMatch(stderr, /s3cret/);
+});
+
+// Wrong usage
+
+const WRONG: [string[], string][] = [
+  [
+    ["--url", ":health.example.com/health"],
+    "lacks a scheme: write it like http://health.example.com/health",
+  ],
+  [["--url", "health.example.com/health"], "lacks a scheme"],
+  [
+    ["--url", "localhost:8080/health"],
+    "write it like http://localhost:8080/health",
+  ],
+  [["--url", "ftp://example.com/"], "not http or https"],
+  [["--url", "file:///etc/passwd"], "not http or https"],
+  [["--url", "http://"], "is not a URL"],
+  [["--url", "http:///health"], "is not a URL"],
+  [["--url", "http://a:99999/"], "is not a URL"],
+  [["--url", "http://[::1/"], "is not a URL"],
+  [["--url", ""], "--url needs a value"],
+  [[], "--url is missing"],
+  [
+    ["--url", "http://a/", "--timeout", "0s"],
+    "--timeout must be longer than 0s",
+  ],
+  [["--url", "http://a/", "--timeout", "-1s"], "is negative"],
+  [["--url", "http://a/", "--timeout", "60"], "lacks a unit"],
+  [["--url", "http://a/", "--timeout", "soon"], "is not a duration"],
+  [["--url", "http://a/", "--timeout", "10000h"], "is longer than 576h"],
+  [
+    ["--url", "http://a/", "--polling-frequency", "0s"],
+    "must be longer than 0s",
+  ],
+  [["--url", "http://a/", "--cert", "a.pem"], "--cert and --key go together"],
+  [["--url", "http://a/", "--key", "a.pem"], "--cert and --key go together"],
+];
+for (const [args, message] of WRONG) {
+  Deno.test(`wait ${args.join(" ")} is wrong usage`, async () => {
+    const { code, stdout, stderr, ms } = await sipid(
+      "wait-until-healthy",
+      ...args,
+    );
+    assertEquals({ code, stdout }, { code: 2, stdout: "" });
+    assertStringIncludes(stderr, message);
+    assertStringIncludes(stderr, "Usage: sipid wait-until-healthy --url URL");
+    assertLess(ms, SLACK);
+  });
+}
+
+Deno.test("wait takes every unit of Go's durations", async () => {
+  const url = `http://127.0.0.1:${closedPort()}/`;
+  for (
+    const timeout of [
+      "0.00001h",
+      "0.0005m",
+      "0.03s",
+      "30ms",
+      "30000us",
+      "30000\u00b5s",
+      "30000000ns",
+    ]
+  ) {
+    const { code, ms } = await wait(
+      url,
+      "--timeout",
+      timeout,
+      "--polling-frequency",
+      "5ns",
+    );
+    assertEquals(code, 1);
+    assertLess(ms, SLACK);
+  }
+});
