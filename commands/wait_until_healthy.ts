@@ -221,10 +221,11 @@ async function untilGone(watched: Watched, signal: AbortSignal): Promise<void> {
 /** The live line on a terminal. */
 async function showProgress(what: Wait, signal: AbortSignal): Promise<void> {
   const limit = formatDuration(what.timeout);
-  const show = (): void =>
-    live(
-      `waiting ${formatDuration(what.elapsed)} of ${limit}: ${what.lastReason}`,
-    );
+  const show = (): void => {
+    const seconds = (what.elapsed / 1000).toFixed(1);
+    const reason = what.reason === undefined ? "" : `: ${what.lastReason}`;
+    live(`waiting ${seconds}s of ${limit}${reason}`);
+  };
   await poll(show, () => false, { interval: 100, signal });
 }
 

@@ -151,8 +151,10 @@ function joined(flags: Flags, args: readonly string[]): string[] {
   const words: string[] = [];
   for (let i = 0; i < args.length; i++) {
     const arg = args[i]!;
+    if (arg === "--") return [...words, ...args.slice(i)];
     const [, name, value] = /^--?([^-=][^=]*)(?:=(.*))?$/s.exec(arg) ?? [];
     if (name === undefined) {
+      if (/^-./.test(arg)) throw new UsageError(`unknown flag ${arg}`);
       words.push(arg);
     } else if (!Object.hasOwn(flags, name)) {
       throw new UsageError(`unknown flag ${arg.replace(/=.*/s, "")}`);

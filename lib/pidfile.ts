@@ -136,7 +136,7 @@ function locked(path: string, opened: Opened): LockedPidfile {
   const found = lookAt(path, opened.file);
   return {
     look: found,
-    write: (pid) => overwrite(path, opened, found.stamp.size, pid),
+    write: (pid) => writePid(path, opened, opened.file.statSync(), pid),
     remove: () => attempt(`cannot remove ${path}`, () => Deno.removeSync(path)),
   };
 }
@@ -254,35 +254,60 @@ export function parse(bytes: Uint8Array): Content {
 }
 
 /**
- * Write, then trim. The PID goes down in one write, padded with spaces to the length of what was
- * there, so that no reader ever sees an empty file or a mixture of two numbers, and a full disk
- * leaves the old content: overwriting needs no new block.
+ * Replaces the content so that no reader ever sees a part of a number, or two in one: read(2) is
+ * not atomic against write(2), and 17 written over 2147483647 has been seen as 1747483647.
+ *
+ * An empty file grows by one write, whose bytes show all at once. One with content is replaced by
+ * a new file, so that a full disk or a crash leaves the old one.
  */
-function overwrite(
-  path: string,
-  { file, created }: Opened,
-  oldSize: number,
-  pid: Pid,
-): void {
-  const digits = String(pid);
-  const bytes = new TextEncoder().encode(
-    digits.padEnd(Math.min(oldSize, LONGEST)),
-  );
+function writePid(path: string, { file, created }: Opened, info: Deno.FileInfo, pid: Pid): void {
   attempt(`cannot write ${path}`, () => {
+    if (info.size > 0) {
+      if (replace(path, info, pid)) return;
+      // The directory is not ours: for a moment the file must be empty.
+      file.truncateSync(0);
+    }
     try {
       file.seekSync(0, Deno.SeekMode.Start);
-      if (file.writeSync(bytes) < bytes.length) {
-        file.truncateSync(0); // empty is honest; a part of a number is not
-        throw new Refusal(
-          `cannot write ${path}: there was room for a part of the PID only`,
-        );
-      }
-      file.truncateSync(digits.length);
+      writeDigits(file, pid);
     } catch (error) {
       if (created) Deno.removeSync(path);
+      else file.truncateSync(0);
       throw error;
     }
   });
+}
+
+function writeDigits(file: Deno.FsFile, pid: Pid): void {
+  const bytes = new TextEncoder().encode(String(pid));
+  const count = file.writeSync(bytes);
+  if (count < bytes.length) throw new Refusal(`there was room for ${count} digits of ${pid} only`);
+}
+
+/** What keeps a file from being replaced where it can still be written. */
+const KEEPS_FROM_REPLACING = ["EACCES", "EPERM", "EBUSY", "ENAMETOOLONG"];
+
+/** Puts a new file with the PID in the place of the old one; false if that cannot be done here. */
+function replace(path: string, old: Deno.FileInfo, pid: Pid): boolean {
+  if (old.uid !== Deno.uid()) return false; // the new file would change hands
+  const name = path.replace(/[^/]*$/, (base) => `.${base}.new`);
+  try {
+    // Whoever holds the lock is the only one who writes: an older one is from a claim that died.
+    ifThere(() => Deno.removeSync(name));
+    const mode = (old.mode ?? 0o644) & 0o777;
+    using file = Deno.openSync(name, { write: true, createNew: true, mode });
+    writeDigits(file, pid);
+    Deno.renameSync(name, path);
+    return true;
+  } catch (error) {
+    try {
+      ifThere(() => Deno.removeSync(name));
+    } catch {
+      // The error that led here is the one to tell.
+    }
+    if (KEEPS_FROM_REPLACING.includes(errnoOf(error) ?? "")) return false;
+    throw error;
+  }
 }
 
 function isNamedBy(path: string, file: Deno.FsFile): boolean {

@@ -35,10 +35,18 @@ export function attach(text: string): void {
 /** What is being waited for: replaces the live line. Says nothing where stderr is no terminal. */
 export function live(text: string): void {
   if (quiet || !Deno.stderr.isTerminal()) return;
-  const { columns } = Deno.consoleSize();
   clearLive();
-  write(Deno.stderr, printable(text).slice(0, columns - 1));
+  write(Deno.stderr, printable(text).slice(0, width() - 1));
   liveLineShown = true;
+}
+
+/** Columns of the terminal; 80 where it does not say. */
+function width(): number {
+  try {
+    return Deno.consoleSize().columns || 80;
+  } catch {
+    return 80;
+  }
 }
 
 /** Takes the live line away. */

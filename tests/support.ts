@@ -196,3 +196,14 @@ export function lockedElsewhere(path: string): Promise<Running> {
     "echo ready; exec sleep 600",
   ]);
 }
+
+/** A zombie: its PID, and the parent that never reaps it. */
+export async function zombie(): Promise<{ pid: number; parent: Running }> {
+  // The child ends when its parent is no shell any more, which would reap it.
+  const child = "until grep -q sleep /proc/$$/comm; do :; done";
+  const script = `{ ${child}; } & echo child $!; echo ready; exec sleep 600`;
+  const parent = await Running.start("sh", ["-c", script]);
+  const pid = Number((await parent.line(/child (\d+)/))[1]);
+  await until(() => !runs(pid), "the child has ended");
+  return { pid, parent };
+}

@@ -15,6 +15,7 @@ import {
   SLACK,
   TempDir,
   until,
+  zombie,
 } from "../support.ts";
 
 function claim(pid: number | string, path: string): Promise<Result> {
@@ -85,12 +86,10 @@ for (const [what, content] of Object.entries(STALE)) {
 
 Deno.test("claim replaces a zombie", async () => {
   using dir = new TempDir();
-  const script = "true & echo child $!; echo ready; exec sleep 600";
-  await using parent = await Running.start("sh", ["-c", script]);
-  const zombie = Number((await parent.line(/child (\d+)/))[1]);
-  await until(() => !runs(zombie), "the child is a zombie");
-  const path = dir.write("web.pid", String(zombie));
-  assertDone(await claim(17, path));
+  const { pid, parent } = await zombie();
+  await using _parent = parent;
+  assertDone(await claim(17, dir.write("web.pid", String(pid))));
+  assert(Deno.readTextFileSync(`/proc/${pid}/stat`).includes(") Z "), "it is still there");
 });
 
 Deno.test("claim replaces the number of a thread, which is no process", async () => {

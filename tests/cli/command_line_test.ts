@@ -1,0 +1,231 @@
+/** The command line of the compiled binary: what it takes, what it refuses, where it writes. */
+// @ts-types="../../toolchain/std/assert.d.ts"
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertNotMatch,
+  assertStringIncludes,
+} from "@std/assert";
+import { closedPort, httpServer } from "../servers.ts";
+import { fixture, type Result, run, SIPID, sipid, TempDir } from "../support.ts";
+
+const COMMANDS = ["claim", "kill", "wait-until-healthy"];
+
+/** Runs a command line on a terminal: what it wrote there, stdout and stderr together. */
+function onTerminal(dir: TempDir, commandLine: string): Promise<Result> {
+  const args = ["--quiet", "--return", "--command", commandLine, dir.file("typescript")];
+  return run("script", args, { env: { TERM: "xterm" } });
+}
+
+Deno.test("sipid alone is wrong usage and shows the usage", async () => {
+  const { code, stdout, stderr } = await sipid();
+  assertEquals({ code, stdout }, { code: 2, stdout: "" });
+  for (const name of COMMANDS) assertStringIncludes(stderr, `\n  ${name} `);
+});
+
+Deno.test("an unknown command is wrong usage", async () => {
+  const { code, stdout, stderr } = await sipid("calim", "--pid", "17");
+  assertEquals({ code, stdout }, { code: 2, stdout: "" });
+  assertStringIncludes(stderr, 'unknown command "calim"');
+  assertStringIncludes(stderr, "Usage: sipid COMMAND");
+});
+
+Deno.test("asked-for help goes to stdout, with exit status 0 and at most 80 columns", async () => {
+  for (const help of ["--help", "-h", "-help"]) {
+    for (const args of [[help], ...COMMANDS.map((name) => [name, help])]) {
+      const { code, stdout, stderr } = await sipid(...args);
+      assertEquals({ code, stderr }, { code: 0, stderr: "" });
+      assertStringIncludes(stdout, ["Usage: sipid", ...args.slice(0, -1)].join(" "));
+      for (const line of stdout.split("\n")) assert(line.length <= 80, line);
+    }
+  }
+});
+
+Deno.test("the help of a command names each flag, each exit status and two examples", async () => {
+  const { stdout } = await sipid("kill", "--help");
+  for (
+    const flag of ["--pid-file PID_FILE", "--grace-period DURATION", "--show-stacks", "--quiet"]
+  ) {
+    assertStringIncludes(stdout, `\n  ${flag} `);
+  }
+  assertStringIncludes(stdout, "(default\n");
+  for (const status of [0, 1, 2]) assertMatch(stdout, new RegExp(`^  ${status} {5}\\w`, "m"));
+  assertMatch(stdout, /Examples:\n {2}sipid kill .*\n {2}sipid kill .*\n$/);
+});
+
+Deno.test("--help counts only where a flag can stand", async () => {
+  using dir = new TempDir();
+  const args = ["claim", "--pid", "17", "--pid-file", "--help"];
+  const { code, stdout } = await run(SIPID, args, { cwd: dir.path });
+  assertEquals({ code, stdout }, { code: 0, stdout: "" });
+  assertEquals(Deno.readTextFileSync(dir.file("--help")), "17");
+});
+
+Deno.test("--version is that of deno.json", async () => {
+  const { version } = JSON.parse(
+    Deno.readTextFileSync(new URL("../../deno.json", import.meta.url)),
+  );
+  for (const flag of ["--version", "-version"]) {
+    const { code, stdout, stderr } = await sipid(flag);
+    assertEquals({ code, stdout, stderr }, { code: 0, stdout: `sipid ${version}\n`, stderr: "" });
+  }
+});
+
+Deno.test("a flag may be written with one dash or two, with a space or =", async () => {
+  using dir = new TempDir();
+  const path = dir.file("web.pid");
+  for (
+    const args of [
+      ["--pid", "17", "--pid-file", path],
+      ["--pid=17", `--pid-file=${path}`],
+      ["-pid", "17", "-pid-file", path],
+      ["-pid=17", `-pid-file=${path}`],
+      ["--pid-file", path, "--pid", "17"],
+      ["--pid", "16", "--pid", "17", "--pid-file", path], // the last one counts, as in Go
+    ]
+  ) {
+    const { code, stderr } = await sipid("claim", ...args);
+    assertEquals(code, 0, stderr);
+    assertEquals(Deno.readTextFileSync(path), "17");
+    Deno.removeSync(path);
+  }
+});
+
+Deno.test("a switch takes Go's words for true and false, and no others", async () => {
+  using dir = new TempDir();
+  for (const [value, code] of [["true", 0], ["F", 0], ["0", 0], ["yes", 2], ["", 2]] as const) {
+    const path = dir.file("web.pid");
+    const result = await sipid("kill", "--pid-file", path, `--show-stacks=${value}`);
+    assertEquals(result.code, code, result.stderr);
+  }
+});
+
+const WRONG: [string[], string][] = [
+  [["claim"], "--pid is missing"],
+  [["claim", "--pid", "17"], "--pid-file is missing"],
+  [["claim", "--pid-file", "web.pid"], "--pid is missing"],
+  [["claim", "--pid-file", "web.pid", "--pid"], "--pid needs a value"],
+  [["claim", "--pid-file", "web.pid", "--pid="], "--pid needs a value"],
+  [["claim", "--pid", "17", "--pid-file", ""], "--pid-file needs a value"],
+  [["claim", "--pid", "17", "--pid-file", "web.pid", "--force"], "unknown flag --force"],
+  [["claim", "--pid", "17", "--pid-file", "web.pid", "--no-quiet=1"], "unknown flag --no-quiet"],
+  [["claim", "--pid", "17", "--pid-file", "web.pid", "--__proto__", "x"], "unknown flag"],
+  [["claim", "--pid", "17", "--pid-file", "web.pid", "-v"], "unknown flag -v"],
+  [["claim", "--pid", "17", "--pid-file", "web.pid", "stray"], 'unexpected operand "stray"'],
+  [["claim", "--pid", "17", "--pid-file", "web.pid", "0"], 'unexpected operand "0"'],
+  [["claim", "--pid", "17", "--pid-file", "web.pid", ""], 'unexpected operand ""'],
+  [["claim", "--pid", "17", "--pid-file", "web.pid", "-"], 'unexpected operand "-"'],
+  [["claim", "--pid", "17", "--pid-file", "web.pid", "--", "x"], 'unexpected operand "x"'],
+  ...[
+    "0",
+    "-1",
+    "-100",
+    "2147483648",
+    "017",
+    "0x11",
+    "1e3",
+    "+17",
+    " 17",
+    "17 ",
+    "17.0",
+    "abc",
+    "\u0661",
+  ]
+    .map((pid): [string[], string] => [
+      ["claim", "--pid-file", "web.pid", "--pid", pid],
+      `--pid is "${pid}", which is not a PID`,
+    ]),
+  [["kill"], "--pid-file is missing"],
+  [["kill", "--pid-file", "web.pid", "--grace-period", "-1s"], "is negative"],
+  [["kill", "--pid-file", "web.pid", "--grace-period", "20"], "lacks a unit"],
+  [["kill", "--pid-file", "web.pid", "--grace-period", "NaN"], "is not a duration"],
+  [["kill", "--pid-file", "web.pid", "--grace-period", "1e9s"], 'unknown unit "e"'],
+  [["kill", "--pid-file", "web.pid", "--grace-period", "5 s"], "is not a duration"],
+  [["kill", "--pid-file", "web.pid", "--grace-period", "1d"], 'unknown unit "d"'],
+];
+for (const [args, message] of WRONG) {
+  Deno.test(`${JSON.stringify(args.slice(-3))} is wrong usage and touches nothing`, async () => {
+    using dir = new TempDir();
+    const { code, stdout, stderr } = await run(SIPID, args, { cwd: dir.path });
+    assertEquals({ code, stdout }, { code: 2, stdout: "" });
+    assertStringIncludes(stderr, message);
+    assertStringIncludes(stderr, `Usage: sipid ${args[0]} --`);
+    assertEquals([...Deno.readDirSync(dir.path)], []);
+  });
+}
+
+Deno.test("a line in a log begins with the time in UTC", async () => {
+  using dir = new TempDir();
+  const { stderr } = await sipid("kill", "--pid-file", dir.file("web.pid"));
+  assertMatch(stderr, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z sipid: there is no pidfile /);
+});
+
+Deno.test("a line on a terminal does not", async () => {
+  using dir = new TempDir();
+  const { stdout } = await onTerminal(dir, `${SIPID} kill --pid-file ${dir.file("web.pid")}`);
+  assertEquals(stdout, `sipid: there is no pidfile ${dir.file("web.pid")}: nothing to kill\r\n`);
+});
+
+Deno.test("a wait on a terminal shows one live line, and takes it away at the end", async () => {
+  using dir = new TempDir();
+  const url = `http://127.0.0.1:${closedPort()}/`;
+  const command = `${SIPID} wait-until-healthy --url ${url} --timeout 1s --polling-frequency 300ms`;
+  const { code, stdout } = await onTerminal(dir, command);
+  assertEquals(code, 1);
+  assertMatch(stdout, /waiting 0\.\ds of 1s: connection refused/);
+  const [live, end] = [
+    stdout.slice(0, stdout.lastIndexOf("\r\x1b[K")),
+    stdout.split("\r\x1b[K").at(-1)!,
+  ];
+  assertNotMatch(live.split("\r\x1b[K").slice(1).join(""), /\n.*\n/);
+  assertMatch(end, /^sipid: healthcheck unhealthy \(url .*\): connection refused\r\n$/);
+});
+
+Deno.test("a wait in a log shows no live line", async () => {
+  const url = `http://127.0.0.1:${closedPort()}/`;
+  const { stderr } = await sipid("wait-until-healthy", "--url", url, "--timeout", "300ms");
+  // deno-lint-ignore no-control-regex -- escape sequences are what must not be there
+  assertNotMatch(stderr, /[\r\x1b]/);
+  assertEquals(stderr.split("\n").length, 3);
+});
+
+Deno.test("--quiet silences what is not an error", async () => {
+  using dir = new TempDir();
+  await using job = await fixture("exits_on_term");
+  const path = dir.write("web.pid", String(job.pid));
+  const silent = { code: 0, stdout: "", stderr: "" };
+  for (const args of [["kill", "--pid-file", path], ["kill", "--pid-file", path]]) {
+    const { code, stdout, stderr } = await sipid(...args, "--quiet");
+    assertEquals({ code, stdout, stderr }, silent);
+  }
+  await using server = httpServer(() => new Response());
+  const waited = await sipid("wait-until-healthy", "--quiet", "--url", server.url);
+  assertEquals({ code: waited.code, stdout: waited.stdout, stderr: waited.stderr }, silent);
+  const refused = await sipid("claim", "--quiet", "--pid", "17", "--pid-file", dir.path);
+  assertEquals(refused.code, 1);
+  assertMatch(refused.stderr, /is a directory/);
+});
+
+Deno.test("names cannot forge lines of the log nor steer the terminal", async () => {
+  using dir = new TempDir();
+  const path = dir.file("a\n2026-01-01T00:00:00Z sipid: forged \x1b[2J\u009b.pid");
+  const { stderr } = await sipid("kill", "--pid-file", path);
+  assertEquals(stderr.split("\n").length, 2);
+  assertStringIncludes(stderr, "a\\x0a2026-01-01T00:00:00Z sipid: forged \\x1b[2J\\x9b.pid");
+});
+
+Deno.test("an exit status does not depend on whether anybody reads what is said", async () => {
+  using dir = new TempDir();
+  const path = dir.file("web.pid");
+  for (const closed of ["2>&-", ">&- 2>&-", "<&- >&- 2>&-", "2>/dev/full", ">/dev/full 2>&1"]) {
+    const kill = await run("sh", ["-c", `${SIPID} kill --pid-file ${path} ${closed}`]);
+    assertEquals(kill.code, 0, closed);
+    const claim = await run("sh", ["-c", `${SIPID} claim --pid 17 --pid-file ${path} ${closed}`]);
+    assertEquals(claim.code, 0, closed);
+    assertEquals(Deno.readTextFileSync(path), "17", closed);
+    Deno.removeSync(path);
+  }
+  const help = await run("sh", ["-c", `${SIPID} --help | true; echo done`]);
+  assertEquals([help.stdout, help.stderr], ["done\n", ""]);
+});

@@ -1,0 +1,165 @@
+// @ts-types="../../toolchain/std/assert.d.ts"
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { Refusal } from "../../lib/errors.ts";
+import {
+  createDirectory,
+  isUnchanged,
+  LockedElsewhere,
+  look,
+  lookSettled,
+  parse,
+  withLock,
+} from "../../lib/pidfile.ts";
+import { parsePid } from "../../lib/process.ts";
+import { lockedElsewhere, TempDir, until } from "../support.ts";
+
+const PID = parsePid("17")!;
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+
+Deno.test("parse() takes one plain decimal PID with white space around it", () => {
+  for (const text of ["17", "17\n", " 17 ", "\t\r\n\v\f17\n\n", "17" + " ".repeat(60_000)]) {
+    assertEquals(parse(bytes(text)), { kind: "pid", pid: PID });
+  }
+  assertEquals(parse(bytes("2147483647")), { kind: "pid", pid: parsePid("2147483647")! });
+});
+
+Deno.test("parse() tells empty from invalid", () => {
+  assertEquals(parse(bytes("")), { kind: "empty" });
+  const others = [
+    " ",
+    "\n",
+    "0",
+    "-17",
+    "17 18",
+    "1 7",
+    "17\0",
+    "\u00a017",
+    "\ufeff17",
+    "17\u2028",
+  ];
+  for (const text of [...others, "17" + " ".repeat(65_536), "1234567890123", "2147483647 1"]) {
+    assertEquals(parse(bytes(text)), { kind: "invalid" }, JSON.stringify(text.slice(0, 20)));
+  }
+  const utf16 = Uint8Array.of(0x31, 0, 0x37, 0);
+  assertEquals(parse(utf16), { kind: "invalid" });
+});
+
+Deno.test("createDirectory() creates what the path needs and nothing else", async () => {
+  using dir = new TempDir();
+  await createDirectory(dir.file("a//b///web.pid"));
+  await createDirectory(dir.file("a/b/web.pid"));
+  await createDirectory("web.pid");
+  await createDirectory("/web.pid");
+  assertEquals([...Deno.readDirSync(dir.file("a/b"))], []);
+});
+
+Deno.test("look() tells what is there", () => {
+  using dir = new TempDir();
+  assertEquals(look(dir.file("web.pid")).kind, "missing");
+  assertEquals(look(dir.write("web.pid", "")).kind, "empty");
+  assertEquals(look(dir.write("web.pid", "17")).kind, "pid");
+  assertEquals(look(dir.write("web.pid", "x")).kind, "invalid");
+  assertThrows(() => look(dir.path), Refusal, "is a directory");
+});
+
+Deno.test("lookSettled() sees what is written within its patience", async () => {
+  using dir = new TempDir();
+  const path = dir.write("web.pid", "");
+  const looking = lookSettled(path);
+  Deno.writeTextFileSync(path, "17");
+  assertEquals((await looking).kind, "pid");
+});
+
+Deno.test("isUnchanged() tells a replaced and a rewritten file from the same", () => {
+  using dir = new TempDir();
+  const path = dir.write("web.pid", "17");
+  Deno.utimeSync(path, 1, 1);
+  const first = look(path);
+  assert(isUnchanged(first, look(path)));
+  Deno.writeTextFileSync(path, "17");
+  assert(!isUnchanged(first, look(path)), "written again");
+  Deno.renameSync(path, dir.file("old.pid"));
+  assert(!isUnchanged(first, look(path)), "missing");
+  dir.write("web.pid", "17");
+  Deno.utimeSync(path, 1, 1);
+  assert(!isUnchanged(first, look(path)), "another file");
+});
+
+Deno.test("withLock() creates, writes and removes", async () => {
+  using dir = new TempDir();
+  const path = dir.file("web.pid");
+  assertEquals(await withLock(path, { create: false }, () => "called"), undefined);
+  await withLock(path, { create: true }, (file) => {
+    assertEquals(file.look.kind, "empty");
+    file.write(PID);
+  });
+  assertEquals(Deno.readTextFileSync(path), "17");
+  await withLock(path, { create: false }, (file) => {
+    assertEquals(file.look.kind, "pid");
+    file.remove();
+  });
+  assertEquals(look(path).kind, "missing");
+});
+
+Deno.test("withLock() gives the lock back, also when its work fails", async () => {
+  using dir = new TempDir();
+  const path = dir.file("web.pid");
+  await assertRejects(
+    () =>
+      withLock(path, { create: true }, () => Promise.reject(new Refusal("no"))) as Promise<void>,
+    Refusal,
+  );
+  assertEquals(await withLock(path, { create: false }, () => "locked again"), "locked again");
+});
+
+Deno.test("withLock() gives up on a lock somebody holds, and does not keep it when it comes", async () => {
+  using dir = new TempDir();
+  const path = dir.write("web.pid", "");
+  {
+    await using _locker = await lockedElsewhere(path);
+    await assertRejects(() => withLock(path, { create: true }, () => {}), LockedElsewhere);
+  }
+  const openFiles = (): string[] =>
+    [...Deno.readDirSync("/proc/self/fd")].flatMap(({ name }) => {
+      try {
+        return [Deno.readLinkSync(`/proc/self/fd/${name}`)];
+      } catch {
+        return [];
+      }
+    });
+  // The abandoned request is granted by now, or will be, and must close the file.
+  await until(() => !openFiles().includes(path), "no descriptor of the pidfile is left");
+});
+
+Deno.test("withLock() never works on a file that is replaced while it waits for the lock", async () => {
+  using dir = new TempDir();
+  const path = dir.write("web.pid", "");
+  const locker = await lockedElsewhere(path);
+  const writing = withLock(path, { create: true }, (file) => file.write(PID));
+  // It waits on the file that is there now; another takes its name before it gets the lock.
+  dir.write("other.pid", "2147483647");
+  Deno.renameSync(dir.file("other.pid"), path);
+  await locker[Symbol.asyncDispose]();
+  await writing;
+  assertEquals(Deno.readTextFileSync(path), "17");
+});
+
+Deno.test("a reader never sees anything but the old PID or the new one", async () => {
+  using dir = new TempDir();
+  const path = dir.write("web.pid", "1234567890");
+  const pids = ["1234567890", "17", "2147483647", "4", "31415"].map((text) => parsePid(text)!);
+  const reader = new Worker(new URL("./reads_pidfile.ts", import.meta.url), { type: "module" });
+  try {
+    const seen = new Promise<string[]>((resolve) => reader.onmessage = ({ data }) => resolve(data));
+    reader.postMessage(path);
+    for (let round = 0; round < 2_000; round++) {
+      await withLock(path, { create: false }, (file) => file.write(pids[round % pids.length]!));
+    }
+    Deno.removeSync(path);
+    for (const content of await seen) {
+      assert(pids.map(String).includes(content), JSON.stringify(content));
+    }
+  } finally {
+    reader.terminate();
+  }
+});

@@ -1,0 +1,112 @@
+// @ts-types="../../toolchain/std/assert.d.ts"
+import { assert, assertEquals, assertLess } from "@std/assert";
+import {
+  describe,
+  findProcess,
+  isRunning,
+  isStopped,
+  lockHolder,
+  parsePid,
+  type Pid,
+  send,
+  startedAt,
+  stateOf,
+  waitUntilGone,
+} from "../../lib/process.ts";
+import { deadPid, fixture, lockedElsewhere, Running, TempDir, until, zombie } from "../support.ts";
+
+function find(pid: number): NonNullable<ReturnType<typeof findProcess>> {
+  const found = findProcess(parsePid(String(pid))!);
+  assert(found !== undefined, `process ${pid} runs`);
+  return found;
+}
+
+Deno.test("parsePid() takes 1 to 2147483647 in plain decimal", () => {
+  for (const text of ["1", "17", "32768", "4194304", "2147483647"]) {
+    assertEquals(Number(parsePid(text)), Number(text));
+  }
+});
+
+Deno.test("parsePid() takes nothing else", () => {
+  const others = ["", "0", "00", "-1", "+1", " 1", "1 ", "1\n", "01", "1.0", "1e1", "0x1", "1_0"];
+  const large = ["2147483648", "4294967297", "9999999999", "10000000000", "18446744073709551617"];
+  for (const text of [...others, ...large, "\u0661", "\uff11", "1\0", "NaN"]) {
+    assertEquals(parsePid(text), undefined, JSON.stringify(text));
+  }
+});
+
+Deno.test("findProcess() finds what runs and names it", async () => {
+  await using job = await Running.start("sh", ["-c", "echo ready; exec sleep 600"]);
+  await until(() => describe(find(job.pid)).includes("sleep"), "the shell has become sleep");
+  const { pid, program, startTicks } = find(job.pid);
+  assertEquals([pid as number, program], [job.pid, "sleep"]);
+  assert(startTicks! > 0);
+  assertEquals(describe(find(job.pid)), `process ${job.pid} (sleep)`);
+});
+
+Deno.test("findProcess() reads the name of a program, whatever characters it has", async () => {
+  using dir = new TempDir();
+  const path = dir.file("a) R 1 (b");
+  Deno.symlinkSync("/bin/sleep", path);
+  await using job = await Running.start("sh", ["-c", `echo ready; exec '${path}' 600`]);
+  await until(() => find(job.pid).program === "a) R 1 (b", "the shell has become that program");
+  assert(isRunning(find(job.pid)));
+});
+
+Deno.test("findProcess() does not find a process that has ended, nor a zombie, nor itself", async () => {
+  assertEquals(findProcess(await deadPid() as Pid), undefined);
+  assertEquals(findProcess(Deno.pid as Pid), undefined);
+  const { pid, parent } = await zombie();
+  await using _parent = parent;
+  assert(Deno.readTextFileSync(`/proc/${pid}/stat`).includes(") Z "));
+  assertEquals(findProcess(pid as Pid), undefined);
+});
+
+Deno.test("isRunning() takes another process with the same PID for another", async () => {
+  await using job = await fixture("exits_on_term");
+  const now = find(job.pid);
+  assert(isRunning(now));
+  const before = { ...now, startTicks: now.startTicks! - 1 };
+  assert(!isRunning(before));
+  assertEquals(send(before, "SIGTERM"), "gone");
+  assertEquals(await waitUntilGone(before, 10_000), true);
+  assert(isRunning(now));
+});
+
+Deno.test("waitUntilGone() returns as soon as it is gone, and not before its time is up", async () => {
+  await using job = await fixture("slow_to_go", "300");
+  const one = find(job.pid);
+  assertEquals(await waitUntilGone(one, 0), false);
+  assertEquals(await waitUntilGone(one, 50), false);
+  assertEquals(send(one, "SIGTERM"), "sent");
+  const begin = performance.now();
+  assertEquals(await waitUntilGone(one, 60_000), true);
+  assertLess(performance.now() - begin, 10_000);
+  assertEquals(send(one, "SIGTERM"), "gone");
+});
+
+Deno.test("isStopped() and stateOf() tell what a process does", async () => {
+  await using job = await fixture("exits_on_term");
+  const one = find(job.pid);
+  assertEquals(isStopped(one), false);
+  assertEquals(stateOf(one), "in state S");
+  job.kill("SIGSTOP");
+  await until(() => isStopped(one), "it is stopped");
+  assertEquals(stateOf(one), "stopped");
+  assert(isRunning(one));
+});
+
+Deno.test("startedAt() is right to a second or so", async () => {
+  const before = Date.now();
+  await using job = await fixture("exits_on_term");
+  assertLess(Math.abs(startedAt(find(job.pid))!.getTime() - before), 3_000);
+});
+
+Deno.test("lockHolder() names the process that holds the lock", async () => {
+  using dir = new TempDir();
+  const path = dir.write("lock", "");
+  const { dev, ino } = Deno.statSync(path);
+  assertEquals(lockHolder(dev, ino!), undefined);
+  await using locker = await lockedElsewhere(path);
+  assertEquals(lockHolder(dev, ino!)?.pid as number, locker.pid);
+});
