@@ -196,6 +196,8 @@ Deno.test("kill counts a zombie as gone, at once", async () => {
   const script = "sleep 600 & echo child $!; echo ready; exec sleep 600";
   await using parent = await Running.start("sh", ["-c", script]);
   const child = Number((await parent.line(/child (\d+)/))[1]);
+  const name = `/proc/${parent.pid}/comm`;
+  await until(() => Deno.readTextFileSync(name) === "sleep\n", "the parent is no shell any more");
   const path = dir.write("web.pid", String(child));
   const first = await kill(path);
   assertEquals(first.code, 0);

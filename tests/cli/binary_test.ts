@@ -1,0 +1,87 @@
+/** The binary itself: what it touches on the machine, and that everybody builds the same one. */
+// @ts-types="../../toolchain/std/assert.d.ts"
+import { assert, assertEquals } from "@std/assert";
+import { closedPort } from "../servers.ts";
+import { deadPid, run, SIPID, TempDir } from "../support.ts";
+
+/** System calls that create, change or remove something with a name. */
+const CALLS = "open,openat,creat,mkdir,mkdirat,mknod,mknodat,link,linkat,symlink,symlinkat," +
+  "rename,renameat,renameat2,unlink,unlinkat,rmdir,truncate,chmod,fchmodat,chown,fchownat," +
+  "utimensat,bind";
+
+/** The paths that a run of the binary created, opened for writing, renamed or removed. */
+async function written(dir: TempDir, args: string[]): Promise<string[]> {
+  const log = dir.file("strace.log");
+  const { stderr } = await run("strace", [
+    "-f",
+    "-y",
+    "-e",
+    `trace=${CALLS}`,
+    "-o",
+    log,
+    SIPID,
+    ...args,
+  ], {
+    cwd: dir.path,
+    // Where a program would put its caches and temporary files.
+    env: { HOME: dir.path, TMPDIR: dir.path, XDG_CACHE_HOME: dir.path, PATH: "/usr/bin:/bin" },
+    clearEnv: true,
+  });
+  const lines = Deno.readTextFileSync(log).split("\n");
+  assert(lines.some((line) => line.includes("openat(")), `strace saw nothing: ${stderr}`);
+  const writing = lines.filter((line) =>
+    /^\d+ +\w+\(/.test(line) &&
+    (!/ open(at)?\(/.test(line) || /O_(WRONLY|RDWR|CREAT|TRUNC)/.test(line))
+  );
+  const paths = writing.flatMap((line) =>
+    [...line.matchAll(/"([^"]*)"/g)].map(([, path]) => path!)
+  );
+  // The runtime makes sure that descriptors 0 to 2 are open, and names its threads.
+  const own = (path: string): boolean => path === "/dev/null" || /^\/proc\/self\/task\//.test(path);
+  return [...new Set(paths.filter((path) => !own(path)))].sort();
+}
+
+Deno.test("a command writes nothing but what it is for", async () => {
+  using dir = new TempDir();
+  const dead = String(await deadPid());
+  assertEquals(await written(dir, ["--version"]), []);
+  assertEquals(await written(dir, ["claim", "--pid", "17"]), []);
+  assertEquals(await written(dir, ["claim", "--pid", dead, "--pid-file", "run/web.pid"]), [
+    "run",
+    "run/web.pid",
+  ]);
+  assertEquals(await written(dir, ["claim", "--pid", "17", "--pid-file", "run/web.pid"]), [
+    "run/.web.pid.new", // becomes run/web.pid by rename
+    "run/web.pid",
+  ]);
+  dir.write("run/web.pid", dead);
+  assertEquals(await written(dir, ["kill", "--pid-file", "run/web.pid"]), ["run/web.pid"]);
+  const url = `http://127.0.0.1:${closedPort()}/`;
+  assertEquals(await written(dir, ["wait-until-healthy", "--url", url, "--timeout", "100ms"]), []);
+  assertEquals([...Deno.readDirSync(dir.file("run"))], []);
+});
+
+Deno.test("the binary is the same wherever it is built", async () => {
+  const root = new URL("../../", import.meta.url).pathname;
+  const sources = [
+    "main.ts",
+    "deno.json",
+    "deno.lock",
+    "import_map.json",
+    "commands",
+    "lib",
+    "toolchain",
+  ];
+  const sums: string[] = [];
+  using dir = new TempDir();
+  for (const folder of ["a", "another/and/deeper"]) {
+    const clone = dir.file(folder);
+    Deno.mkdirSync(clone, { recursive: true });
+    await run("cp", ["-R", ...sources.map((name) => root + name), clone]);
+    const built = await run(Deno.execPath(), ["task", "--quiet", "build"], { cwd: clone });
+    assertEquals(built.code, 0, built.stderr);
+    sums.push((await run("sha256sum", [`${clone}/dist/sipid`])).stdout.slice(0, 64));
+  }
+  const own = (await run("sha256sum", [SIPID])).stdout.slice(0, 64);
+  assertEquals(sums, [own, own]);
+});
