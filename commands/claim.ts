@@ -4,6 +4,7 @@ import { formatDuration } from "../lib/duration.ts";
 import { Refusal } from "../lib/errors.ts";
 import { type Content, createDirectory, withLock } from "../lib/pidfile.ts";
 import { findProcess, type Pid, type Process, startedAt } from "../lib/process.ts";
+import { distrustOwner } from "../lib/trust.ts";
 import { pid, pidFileFlag } from "./flags.ts";
 
 const flags = {
@@ -32,7 +33,9 @@ export const claim = command({
       // 3. A running process in the file is an obstacle.
       const holder = holderOf(file.look);
       if (holder !== undefined) throw new Refusal(obstacle(holder, path, pid));
-      // 4. Anything else is replaced.
+      // 4. Anything else is replaced, but in the hands of root or our own only.
+      const doubt = distrustOwner(path, file.look);
+      if (doubt !== undefined) throw new Refusal(doubt);
       file.write(pid);
     });
     return 0;

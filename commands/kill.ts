@@ -1,5 +1,5 @@
 /** `sipid kill`: stops the process a pidfile names, and removes the pidfile. */
-import { command, flagSwitch } from "../lib/cli.ts";
+import { command, flag, flagSwitch } from "../lib/cli.ts";
 import { formatDuration } from "../lib/duration.ts";
 import { Refusal } from "../lib/errors.ts";
 import { isUnchanged, LockedElsewhere, type Look, lookSettled, withLock } from "../lib/pidfile.ts";
@@ -13,7 +13,7 @@ import {
   waitUntilGone,
 } from "../lib/process.ts";
 import { info } from "../lib/report.ts";
-import { flag } from "../lib/cli.ts";
+import { distrust } from "../lib/trust.ts";
 import { duration, pidFileFlag } from "./flags.ts";
 
 /** Milliseconds that a process is given to dump its stacks after SIGQUIT. */
@@ -82,6 +82,11 @@ async function killByPidfile(
       return await killByPidfile(path, grace, showStacks);
     }
     return 0;
+  }
+
+  const doubt = distrust(path, found, holder);
+  if (doubt !== undefined) {
+    throw new Refusal(`${doubt}; ${describe(holder)} was not signalled`);
   }
 
   // 3. to 6. The process.

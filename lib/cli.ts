@@ -32,19 +32,29 @@ export interface Command {
   /** What it does, in one sentence without a full stop. */
   readonly purpose: string;
   readonly flags: Flags;
-  /** Exit statuses and what they mean. */
-  readonly statuses: Readonly<Record<number, string>>;
+  /** The words after the flags; undefined where it takes none. */
+  readonly operands?: Operands;
+  /** Exit statuses, or ranges of them, and what they mean. */
+  readonly statuses: Readonly<Record<string, string>>;
   /** Two calls as a script has them. */
   readonly examples: readonly string[];
   /** @returns the exit status */
-  readonly run: (values: Values<Flags>) => Promise<number>;
+  readonly run: (values: Values<Flags>, operands: readonly string[]) => Promise<number>;
+}
+
+/** The words after the flags, which end at the first of them. */
+export interface Operands {
+  /** As the usage shows them, such as `PID_FILE COMMAND [ARG ...]`. */
+  readonly usage: string;
+  /** How many there must be at least. */
+  readonly least: number;
 }
 
 /** Declares a command; `run` gets the values of its own flags, with their types. */
 export function command<F extends Flags>(
   declared: Omit<Command, "flags" | "run"> & {
     readonly flags: F;
-    readonly run: (values: Values<F>) => Promise<number>;
+    readonly run: (values: Values<F>, operands: readonly string[]) => Promise<number>;
   },
 ): Command {
   // The values are made from the same flags, so the narrower type is the true one.
@@ -99,27 +109,40 @@ function parseSwitch(text: string): boolean {
   throw new UsageError(`is a switch: it takes true or false, not "${text}"`);
 }
 
+/** A command line, taken apart. */
+export type Parsed =
+  | { readonly help: true }
+  | {
+    readonly help: false;
+    readonly quiet: boolean;
+    readonly values: Values<Flags>;
+    readonly operands: readonly string[];
+  };
+
 /**
- * The values of a command's flags.
+ * Takes a command line apart.
  *
  * Taken are `--flag value`, `--flag=value` and, because scripts for the original use it, Go's
  * single dash.
  *
+ * @param args what follows the command's name
  * @throws {UsageError} unknown, incomplete or missing flags, values that do not parse, operands
  */
-export function parseFlags<F extends Flags>(
-  flags: F,
-  args: readonly string[],
-): Values<F> {
+export function parse({ flags: own, operands: taken }: Command, args: readonly string[]): Parsed {
+  const flags: Flags = { ...own, ...COMMON_FLAGS };
   const names = Object.keys(flags);
-  const given = parseArgs(joined(flags, args), { string: names });
-  if (given._.length > 0) {
-    throw new UsageError(`unexpected operand "${given._[0]}"`);
+  const { words, operands, help } = split(flags, args);
+  if (help) return { help };
+  const given = parseArgs(words, { string: names });
+  const values: Record<string, unknown> = {};
+  for (const name of names) values[name] = valueOf(name, flags[name]!, given[name]);
+  if (taken === undefined && operands.length > 0) {
+    throw new UsageError(`unexpected operand "${operands[0]}"`);
   }
-  const values = names.map((
-    name,
-  ) => [name, valueOf(name, flags[name]!, given[name])]);
-  return Object.fromEntries(values);
+  if (taken !== undefined && operands.length < taken.least) {
+    throw new UsageError(`operands are missing: ${taken.usage}`);
+  }
+  return { help, quiet: values.quiet === true, values, operands };
 }
 
 function valueOf(
@@ -127,46 +150,45 @@ function valueOf(
   { required, default: fallback, parse }: Flag<unknown>,
   given?: string,
 ): unknown {
-  if (given === undefined && required) {
-    throw new UsageError(`--${name} is missing`);
-  }
+  if (given === undefined && required) throw new UsageError(`--${name} is missing`);
   const text = given ?? fallback;
   if (text === undefined) return undefined;
   if (text === "") throw new UsageError(`--${name} needs a value`);
   try {
     return parse(text);
   } catch (error) {
-    if (error instanceof UsageError) {
-      throw new UsageError(`--${name} ${error.message}`);
-    }
+    if (error instanceof UsageError) throw new UsageError(`--${name} ${error.message}`);
     throw error;
   }
 }
 
 /**
- * The same flags, each in one word as `--flag=value`: only so does a value that begins with a
- * dash, such as -100, come out whole.
+ * The flags, each in one word as `--flag=value`, and the operands, of which the first ends the
+ * flags. Only in one word does a value that begins with a dash, such as -100, come out whole.
  */
-function joined(flags: Flags, args: readonly string[]): string[] {
+function split(
+  flags: Flags,
+  args: readonly string[],
+): { words: string[]; operands: readonly string[]; help: boolean } {
   const words: string[] = [];
   for (let i = 0; i < args.length; i++) {
     const arg = args[i]!;
-    if (arg === "--") return [...words, ...args.slice(i)];
+    if (arg === "--") return { words, operands: args.slice(i + 1), help: false };
     const [, name, value] = /^--?([^-=][^=]*)(?:=(.*))?$/s.exec(arg) ?? [];
     if (name === undefined) {
       if (/^-./.test(arg)) throw new UsageError(`unknown flag ${arg}`);
-      words.push(arg);
-    } else if (!Object.hasOwn(flags, name)) {
-      throw new UsageError(`unknown flag ${arg.replace(/=.*/s, "")}`);
-    } else if (value !== undefined) {
-      words.push(`--${name}=${value}`);
-    } else if (flags[name]!.value === undefined) {
-      words.push(`--${name}=true`);
-    } else if (i + 1 < args.length) {
-      words.push(`--${name}=${args[++i]}`);
-    } else {
-      throw new UsageError(`--${name} needs a value`);
+      return { words, operands: args.slice(i), help: false };
     }
+    if (arg === "-h" || (name === "help" && value === undefined)) {
+      return { words, operands: [], help: true };
+    }
+    if (!Object.hasOwn(flags, name)) {
+      throw new UsageError(`unknown flag ${arg.replace(/=.*/s, "")}`);
+    }
+    if (value !== undefined) words.push(`--${name}=${value}`);
+    else if (flags[name]!.value === undefined) words.push(`--${name}=true`);
+    else if (i + 1 < args.length) words.push(`--${name}=${args[++i]}`);
+    else throw new UsageError(`--${name} needs a value`);
   }
-  return words;
+  return { words, operands: [], help: false };
 }

@@ -3,9 +3,14 @@
  * in words.
  */
 
-/** Refused or failed, for a reason that the message tells in full: exit status 1. */
+/** Refused or failed, for a reason that the message tells in full. */
 export class Refusal extends Error {
   override readonly name: string = "Refusal";
+
+  /** @param status the exit status it leads to */
+  constructor(message: string, readonly status: number = 1) {
+    super(message);
+  }
 }
 
 /** Called wrongly: exit status 2, and the usage is shown below the message. */
@@ -28,6 +33,7 @@ const WAYS_OUT: Readonly<Record<string, string>> = {
   ENOLCK: "the file system has no locks: use a path on one that has, such as /run",
   EOPNOTSUPP: "the file system has no locks: use a path on one that has, such as /run",
   ENOTSUP: "the file system has no locks: use a path on one that has, such as /run",
+  EBADF: "the file system has no locks: use a path on one that has, such as /run",
   ENOSYS: "the file system has no locks: use a path on one that has, such as /run",
   ESTALE: "the file is gone from its server: try again",
 };
@@ -59,6 +65,15 @@ export function refusalFor(what: string, error: unknown): Refusal {
   return new Refusal(
     `${what}: ${inWords(error)}${wayOut === undefined ? "" : `; ${wayOut}`}`,
   );
+}
+
+/** Runs `act`; an error of the operating system becomes a refusal in words. */
+export function attempt<T>(what: string, act: () => T): T {
+  try {
+    return act();
+  } catch (error) {
+    throw refusalFor(what, error);
+  }
 }
 
 /** Whether `deadline` of @std/async gave up. */

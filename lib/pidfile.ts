@@ -10,8 +10,9 @@ import { deadline } from "@std/async/deadline";
 import { delay } from "@std/async/delay";
 // @ts-types="../toolchain/std/ensure_dir.d.ts"
 import { ensureDir } from "@std/fs/ensure-dir";
-import { errnoOf, isTimeout, Refusal, refusalFor } from "./errors.ts";
+import { attempt, errnoOf, isTimeout, Refusal, refusalFor } from "./errors.ts";
 import { describe, lockHolder, parsePid, type Pid } from "./process.ts";
+import { ifThere, isNamedBy, open, type Opened } from "./regular_file.ts";
 
 /** What a pidfile holds. `invalid` is anything that is neither empty nor one PID. */
 export type Content =
@@ -24,12 +25,15 @@ export type Look = (Content & { readonly stamp: Stamp }) | {
   readonly kind: "missing";
 };
 
-/** What changes when a file is replaced or written: times in milliseconds, size in bytes. */
-interface Stamp {
+/** What a file is: times in milliseconds, size in bytes, the owner and the mode as in stat(2). */
+export interface Stamp {
   readonly dev: number;
   readonly ino: number | null;
   readonly size: number;
   readonly mtime: number | undefined;
+  readonly uid: number;
+  readonly mode: number;
+  readonly links: number;
 }
 
 /** A pidfile under our lock, which the path is sure to name. */
@@ -107,7 +111,8 @@ export async function withLock<T>(
 ): Promise<T | undefined> {
   const until = performance.now() + LOCK_PATIENCE;
   for (;;) {
-    const opened = open(path, { read: true, write: true, create });
+    // flock(2) is content with a file that is open for reading.
+    const opened = open(path, create ? { read: true, write: true, create } : { read: true });
     if (opened === undefined) return undefined;
     const { file } = opened;
     await lock(path, file, until - performance.now());
@@ -126,12 +131,6 @@ export class LockedElsewhere extends Refusal {
   override readonly name = "LockedElsewhere";
 }
 
-interface Opened {
-  readonly file: Deno.FsFile;
-  /** Whether it was not there before. */
-  readonly created: boolean;
-}
-
 function locked(path: string, opened: Opened): LockedPidfile {
   const found = lookAt(path, opened.file);
   return {
@@ -139,52 +138,6 @@ function locked(path: string, opened: Opened): LockedPidfile {
     write: (pid) => writePid(path, opened, opened.file.statSync(), pid),
     remove: () => attempt(`cannot remove ${path}`, () => Deno.removeSync(path)),
   };
-}
-
-/**
- * Opens a regular file and nothing else, without ever truncating it.
- *
- * @returns undefined if there is none and `create` is not set
- */
-function open(
-  path: string,
-  { create = false, ...how }: { read: true; write?: true; create?: boolean },
-): Opened | undefined {
-  return attempt(`cannot open ${path}`, () => {
-    for (;;) {
-      const info = ifThere(() => Deno.lstatSync(path));
-      if (info === undefined) {
-        if (!create) return undefined;
-        // O_EXCL: a symlink that somebody puts there now is not followed.
-        const made = ifNotThere(() =>
-          Deno.openSync(path, { ...how, createNew: true, mode: 0o644 })
-        );
-        if (made === undefined) continue;
-        return { file: made, created: true };
-      }
-      refuseSpecial(path, info);
-      const file = ifThere(() => Deno.openSync(path, how));
-      if (file === undefined) continue;
-      if (isSame(file.statSync(), info)) return { file, created: false };
-      file.close(); // replaced between the look and the opening
-    }
-  });
-}
-
-function refuseSpecial(path: string, info: Deno.FileInfo): void {
-  if (info.isFile) return;
-  const kind = info.isSymlink
-    ? "a symlink"
-    : info.isDirectory
-    ? "a directory"
-    : info.isFifo
-    ? "a FIFO"
-    : info.isSocket
-    ? "a socket"
-    : "a device";
-  throw new Refusal(
-    `${path} is ${kind}, not a regular file; give the path of the pidfile itself`,
-  );
 }
 
 async function lock(
@@ -218,12 +171,22 @@ function lookAt(
 ): Exclude<Look, { kind: "missing" }> {
   return attempt(`cannot read ${path}`, () => {
     // The stamp first: what is written after it shows as a change.
-    const { dev, ino, size, mtime } = file.statSync();
-    return {
-      ...parse(readStart(file)),
-      stamp: { dev, ino, size, mtime: mtime?.getTime() },
-    };
+    const info = file.statSync();
+    return { ...parse(readStart(file)), stamp: stampOf(info) };
   });
+}
+
+function stampOf({ dev, ino, size, mtime, uid, mode, nlink }: Deno.FileInfo): Stamp {
+  return {
+    dev,
+    ino,
+    size,
+    mtime: mtime?.getTime(),
+    // Linux gives all of these.
+    uid: uid ?? 0,
+    mode: mode ?? 0,
+    links: nlink ?? 1,
+  };
 }
 
 /** The first bytes of the file, one more than any pidfile has. */
@@ -310,15 +273,6 @@ function replace(path: string, old: Deno.FileInfo, pid: Pid): boolean {
   }
 }
 
-function isNamedBy(path: string, file: Deno.FsFile): boolean {
-  const info = ifThere(() => Deno.lstatSync(path));
-  return info !== undefined && isSame(info, file.statSync());
-}
-
-function isSame(one: Deno.FileInfo, other: Deno.FileInfo): boolean {
-  return one.dev === other.dev && one.ino === other.ino;
-}
-
 /** Whether two looks saw the same file, not written in between. */
 export function isUnchanged(one: Look, other: Look): boolean {
   if (one.kind === "missing" || other.kind === "missing") {
@@ -327,30 +281,4 @@ export function isUnchanged(one: Look, other: Look): boolean {
   const [a, b] = [one.stamp, other.stamp];
   return a.dev === b.dev && a.ino === b.ino && a.size === b.size &&
     a.mtime === b.mtime;
-}
-
-function ifThere<T>(act: () => T): T | undefined {
-  return unless("ENOENT", act);
-}
-
-function ifNotThere<T>(act: () => T): T | undefined {
-  return unless("EEXIST", act);
-}
-
-function unless<T>(errno: string, act: () => T): T | undefined {
-  try {
-    return act();
-  } catch (error) {
-    if (errnoOf(error) === errno) return undefined;
-    throw error;
-  }
-}
-
-/** Runs `act`; an error of the operating system becomes a refusal in words. */
-function attempt<T>(what: string, act: () => T): T {
-  try {
-    return act();
-  } catch (error) {
-    throw refusalFor(what, error);
-  }
 }

@@ -237,3 +237,20 @@ export function lockHolder(dev: number, ino: number): Process | undefined {
   }
   return undefined;
 }
+
+/** The name this program was called by, without folders: that of a link to it, for example. */
+export function calledAs(): string | undefined {
+  return readProc("self/cmdline")?.split("\0")[0]?.replace(/.*\//s, "");
+}
+
+/** The users a process acts for: its real and its effective one. Undefined where it is hidden. */
+export function usersOf(one: Process): readonly number[] | undefined {
+  const [, real, effective] = /^Uid:\s*(\d+)\s+(\d+)/m.exec(readProc(`${one.pid}/status`) ?? "") ??
+    [];
+  return real === undefined ? undefined : [Number(real), Number(effective)];
+}
+
+/** Whether the environment had this variable when the program was started. */
+export function startedWith(variable: string): boolean {
+  return (readProc("self/environ") ?? "").split("\0").some((it) => it.startsWith(`${variable}=`));
+}

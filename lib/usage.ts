@@ -5,12 +5,13 @@ import { type Command, COMMON_FLAGS, type Flag, type Flags } from "./cli.ts";
 const WIDTH = 80;
 
 /** `sipid kill --pid-file PID_FILE [--show-stacks] …` */
-export function usageLine({ name, flags }: Command): string {
+export function usageLine({ name, flags, operands }: Command): string {
   const words = Object.entries(flags).map(([flag, { value, required }]) => {
     const word = value === undefined ? `--${flag}` : `--${flag} ${value}`;
     return required ? word : `[${word}]`;
   });
-  return wrap(`Usage: sipid ${[name, ...words].join(" ")}`, " ".repeat(4));
+  const end = operands === undefined ? [] : [operands.usage];
+  return wrap(`Usage: sipid ${[name, ...words, ...end].join(" ")}`, " ".repeat(4));
 }
 
 /** The help of one command. */

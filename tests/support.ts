@@ -100,6 +100,11 @@ export class Running implements AsyncDisposable {
     return this.#child.pid;
   }
 
+  /** What it has written to stdout, as far as it was waited for. */
+  get seen(): string {
+    return this.#seen;
+  }
+
   /** How it ended. */
   get status(): Promise<Deno.CommandStatus> {
     return this.#child.status;

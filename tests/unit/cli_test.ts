@@ -1,6 +1,6 @@
 // @ts-types="../../toolchain/std/assert.d.ts"
 import { assertEquals, assertThrows } from "@std/assert";
-import { flag, flagSwitch, parseFlags } from "../../lib/cli.ts";
+import { command, flag, flagSwitch, parse as parseCommand, type Parsed } from "../../lib/cli.ts";
 import { UsageError } from "../../lib/errors.ts";
 
 const number = (text: string): number => {
@@ -13,9 +13,24 @@ const FLAGS = {
   "name": flag("NAME", "what for", (text) => text).optional(),
   "loud": flagSwitch("say more"),
 };
-const parse = (...args: string[]) => parseFlags(FLAGS, args);
+const COMMAND = command({
+  name: "test",
+  purpose: "Test",
+  flags: FLAGS,
+  statuses: {},
+  examples: [],
+  run: () => Promise.resolve(0),
+});
+const PROXY = { ...COMMAND, operands: { usage: "FILE COMMAND [ARG ...]", least: 2 } };
 
-Deno.test("parseFlags() gives each flag its value, its default or undefined", () => {
+function parse(...args: string[]): Record<string, unknown> {
+  const parsed = parseCommand(COMMAND, args);
+  if (parsed.help) return { help: true };
+  const { help: _help, quiet: _quiet, ...values } = parsed.values;
+  return values;
+}
+
+Deno.test("parse() gives each flag its value, its default or undefined", () => {
   const expected = { count: 1, size: 3, name: undefined, loud: false };
   assertEquals(parse("--count", "1"), expected);
   assertEquals(parse("--count=1", "--loud", "--name=x=y"), {
@@ -33,7 +48,7 @@ Deno.test("parseFlags() gives each flag its value, its default or undefined", ()
   assertEquals(parse("--count", "1", "--"), expected);
 });
 
-Deno.test("parseFlags() says what is wrong", () => {
+Deno.test("parse() says what is wrong", () => {
   const wrong: [string[], string][] = [
     [[], "--count is missing"],
     [["--count"], "--count needs a value"],
@@ -54,4 +69,22 @@ Deno.test("parseFlags() says what is wrong", () => {
   for (const [args, message] of wrong) {
     assertThrows(() => parse(...args), UsageError, message);
   }
+});
+
+Deno.test("parse() finds --help and -h where a flag can stand, whatever is missing", () => {
+  assertEquals(parse("--help"), { help: true });
+  assertEquals(parse("--loud", "-h"), { help: true });
+  assertEquals(parse("--count", "1", "--name", "--help").name, "--help");
+});
+
+Deno.test("parse() leaves everything from the first operand on untouched", () => {
+  const operandsOf = (...args: string[]): readonly string[] => {
+    const parsed: Parsed = parseCommand(PROXY, ["--count=1", ...args]);
+    return parsed.help ? ["help"] : parsed.operands;
+  };
+  const words = ["file", "cmd", "--loud", "--help", "-h", "--", "", "-", "--unknown=1"];
+  assertEquals(operandsOf(...words), words);
+  assertEquals(operandsOf("--", ...words), words);
+  assertEquals(operandsOf("--", "--loud", "cmd"), ["--loud", "cmd"]);
+  assertThrows(() => operandsOf("file"), UsageError, "operands are missing: FILE COMMAND [ARG");
 });

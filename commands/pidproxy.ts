@@ -1,0 +1,238 @@
+/**
+ * `sipid pidproxy`: runs a command and passes signals on to the daemon that its pidfile names.
+ * After the manual page of Supervisor's pidproxy.
+ */
+// @ts-types="../toolchain/std/delay.d.ts"
+import { delay } from "@std/async/delay";
+import { catchSignals, start } from "../lib/child.ts";
+import { command, flag } from "../lib/cli.ts";
+import { formatDuration } from "../lib/duration.ts";
+import { Refusal } from "../lib/errors.ts";
+import { isUnchanged, type Look, look } from "../lib/pidfile.ts";
+import { describe, findProcess, isRunning, type Pid, type Process, send } from "../lib/process.ts";
+import { error, info } from "../lib/report.ts";
+import { distrust } from "../lib/trust.ts";
+import { duration } from "./flags.ts";
+
+/** Those that ask the daemon to end. */
+const STOP_SIGNALS: readonly Deno.Signal[] = ["SIGTERM", "SIGINT", "SIGQUIT"];
+const FORWARDED: readonly Deno.Signal[] = [
+  ...STOP_SIGNALS,
+  "SIGHUP",
+  "SIGUSR1",
+  "SIGUSR2",
+  "SIGCONT",
+  "SIGWINCH",
+  "SIGALRM",
+  "SIGTSTP",
+  "SIGTTIN",
+  "SIGTTOU",
+  "SIGURG",
+  "SIGIO",
+];
+
+/** Milliseconds between two looks at a daemon: while something is going on, and later. */
+const LIVELY = 10;
+const IDLE = 250;
+/** Milliseconds after a signal, or after the beginning, in which something is going on. */
+const LIVELY_FOR = 60_000;
+
+export const pidproxy = command({
+  name: "pidproxy",
+  purpose: "Run COMMAND, pass signals on to the process that PID_FILE names, and end when both " +
+    "have ended",
+  flags: {
+    "wait": flag(
+      "DURATION",
+      "how long to wait for PID_FILE after COMMAND ended with status 0",
+      duration,
+    ).or("0s"),
+  },
+  operands: { usage: "PID_FILE COMMAND [ARG ...]", least: 2 },
+  statuses: {
+    "0": "COMMAND's own; or the daemon ended after it was asked to",
+    "1": "COMMAND's own; or the daemon ended by itself",
+    "2": "COMMAND's own; or wrong usage",
+    "126": "COMMAND cannot be run",
+    "127": "COMMAND was not found",
+    "128+N": "signal N ended COMMAND",
+  },
+  examples: [
+    "sipid pidproxy /run/mysqld/mysqld.pid /usr/bin/mysqld_safe",
+    "sipid pidproxy --wait 5s /run/nginx.pid nginx",
+  ],
+  run: ({ wait }, [path, name, ...args]) => new Proxy(path!).run(wait, name!, args),
+});
+
+/** One run of the proxy. */
+class Proxy {
+  readonly #path: string;
+  /** The pidfile as it was before the command was started. */
+  readonly #before: Look | undefined;
+  /** The command, while it runs. */
+  #command: Process | undefined;
+  /** Signals that nobody was there to get. */
+  #pending: Deno.Signal[] = [];
+  /** A request to end that the command got, but no daemon. */
+  #unheard: Deno.Signal | undefined;
+  #stopRequested = false;
+  #lively = performance.now() + LIVELY_FOR;
+  #wake = new AbortController();
+
+  constructor(path: string) {
+    this.#path = path;
+    // 1. Signals are caught from here on; those that come now wait in #pending.
+    catchSignals(FORWARDED, (signal) => this.#forward(signal));
+    // 2. What is there now is from an earlier run.
+    this.#before = lookOrUndefined(path);
+  }
+
+  /** @returns the exit status */
+  async run(wait: number, name: string, args: readonly string[]): Promise<number> {
+    // 3. The command.
+    const child = start(name, args);
+    this.#command = findProcess(child.pid as Pid);
+    this.#deliverPending();
+    const { code } = await child.status;
+    this.#command = undefined;
+
+    // 4. The daemon, if the command put one in the background.
+    let daemon: Process | Pid | undefined = this.#findDaemon();
+    if (daemon === undefined && code === 0) daemon = await this.#waitForDaemon(wait, child.pid);
+    if (daemon === undefined) return code;
+    if (typeof daemon === "object") await this.#watch(daemon);
+    if (this.#stopRequested) return 0;
+    const who = typeof daemon === "object" ? describe(daemon) : `process ${daemon}`;
+    error(`${who} of ${this.#path} ended without having been asked to`);
+    return 1;
+  }
+
+  /** Passes a signal on: to the daemon, else to the command, else as soon as there is one. */
+  #forward(signal: Deno.Signal): void {
+    if (STOP_SIGNALS.includes(signal)) this.#stopRequested = true;
+    const daemon = this.#daemonOrDoubt();
+    if (typeof daemon !== "string" && this.#sent(daemon, signal)) {
+      if (STOP_SIGNALS.includes(signal)) this.#unheard = undefined;
+    } else if (this.#command !== undefined && this.#sent(this.#command, signal, whyNot(daemon))) {
+      if (STOP_SIGNALS.includes(signal)) this.#awaitDaemonFor(signal);
+    } else {
+      this.#pending.push(signal);
+    }
+    this.#lively = performance.now() + LIVELY_FOR;
+    this.#wake.abort();
+  }
+
+  #sent(one: Process, signal: Deno.Signal, note = ""): boolean {
+    const outcome = send(one, signal);
+    if (outcome === "sent") info(`sent ${signal} to ${describe(one)}${note}`);
+    if (outcome === "denied") error(`no permission to send ${signal} to ${describe(one)}`);
+    return outcome === "sent";
+  }
+
+  #deliverPending(): void {
+    const pending = this.#pending;
+    this.#pending = [];
+    for (const signal of pending) this.#forward(signal);
+  }
+
+  /**
+   * A command such as mysqld_safe ignores SIGTERM: when it was asked to end before its daemon had
+   * written the pidfile, the daemon is asked as soon as it has.
+   */
+  async #awaitDaemonFor(signal: Deno.Signal): Promise<void> {
+    const isFirst = this.#unheard === undefined;
+    this.#unheard = signal;
+    while (isFirst && this.#unheard !== undefined && this.#command !== undefined) {
+      if (this.#findDaemon() !== undefined) return;
+      await delay(LIVELY);
+    }
+  }
+
+  /** The daemon, which is asked to end if that was asked for when it was not there yet. */
+  #findDaemon(): Process | undefined {
+    const daemon = this.#daemonOrDoubt();
+    if (typeof daemon === "string") return undefined;
+    const unheard = this.#unheard;
+    this.#unheard = undefined;
+    if (unheard !== undefined && daemon.pid !== this.#command?.pid) this.#forward(unheard);
+    this.#deliverPending();
+    return daemon;
+  }
+
+  /** The process the pidfile names, if it can be believed; else why not. */
+  #daemonOrDoubt(): Process | string {
+    try {
+      const found = look(this.#path);
+      if (found.kind === "missing") return `there is no pidfile ${this.#path}`;
+      if (this.#before !== undefined && isUnchanged(found, this.#before)) {
+        return `pidfile ${this.#path} is from before the command was started`;
+      }
+      if (found.kind !== "pid") return `pidfile (${this.#path}) does not contain a valid pid`;
+      const daemon = findProcess(found.pid);
+      if (daemon === undefined) return `process ${found.pid} (${this.#path}) does not run`;
+      return distrust(this.#path, found, daemon) ?? daemon;
+    } catch (error) {
+      if (error instanceof Refusal) return error.message;
+      throw error;
+    }
+  }
+
+  /**
+   * The daemon, when it has written the pidfile; its PID alone, when it is dead by then; undefined
+   * when there is none in time. The command's own PID is no daemon's, it may still be replaced.
+   */
+  async #waitForDaemon(wait: number, command: number): Promise<Process | Pid | undefined> {
+    if (wait === 0) return undefined;
+    for (const end = performance.now() + wait; performance.now() < end;) {
+      const daemon = this.#findDaemon();
+      if (daemon !== undefined) return daemon;
+      const dead = this.#freshPid();
+      if (dead !== undefined && dead !== command && findProcess(dead) === undefined) return dead;
+      await delay(LIVELY);
+    }
+    const doubt = this.#daemonOrDoubt();
+    error(`the command ended and left no daemon within ${formatDuration(wait)}: ${doubt}`);
+    return undefined;
+  }
+
+  /** The PID that was written into the pidfile since the command was started. */
+  #freshPid(): Pid | undefined {
+    const found = lookOrUndefined(this.#path);
+    const isFresh = found?.kind === "pid" &&
+      !(this.#before !== undefined && isUnchanged(found, this.#before));
+    return isFresh ? found.pid : undefined;
+  }
+
+  /** Returns when the daemon is gone, and no other has taken its place in the pidfile. */
+  async #watch(daemon: Process): Promise<void> {
+    this.#lively = performance.now() + LIVELY_FOR;
+    for (let one: Process | undefined = daemon; one !== undefined;) {
+      while (isRunning(one)) await this.#pause();
+      // An upgrade, as of nginx by SIGUSR2, ends with another process in the same pidfile.
+      one = this.#findDaemon();
+    }
+  }
+
+  /** Sleeps until it is time for the next look, or a signal comes. */
+  async #pause(): Promise<void> {
+    if (this.#wake.signal.aborted) this.#wake = new AbortController();
+    const ms = performance.now() < this.#lively ? LIVELY : IDLE;
+    // Woken by a signal, the look comes early: that is all.
+    await delay(ms, { signal: this.#wake.signal }).catch(() => {});
+  }
+}
+
+/** Why a signal goes to the command. */
+function whyNot(daemon: Process | string): string {
+  const doubt = typeof daemon === "string" ? daemon : `${describe(daemon)} cannot be signalled`;
+  return `, the command: ${doubt}`;
+}
+
+function lookOrUndefined(path: string): Look | undefined {
+  try {
+    return look(path);
+  } catch (error) {
+    if (error instanceof Refusal) return undefined; // what is wrong with it is told with a signal
+    throw error;
+  }
+}

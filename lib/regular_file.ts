@@ -1,0 +1,84 @@
+/** Opening a file that must be a regular one, and staying sure which one it is. */
+import { attempt, errnoOf, Refusal } from "./errors.ts";
+
+/** An open file. */
+export interface Opened {
+  readonly file: Deno.FsFile;
+  /** Whether it was not there before. */
+  readonly created: boolean;
+}
+
+/**
+ * Opens a regular file and nothing else, without ever truncating it.
+ *
+ * @returns undefined if there is none and `create` is not set
+ */
+export function open(
+  path: string,
+  { create = false, ...how }: { read: true; write?: true; create?: boolean },
+): Opened | undefined {
+  return attempt(`cannot open ${path}`, () => {
+    for (;;) {
+      const info = ifThere(() => Deno.lstatSync(path));
+      if (info === undefined) {
+        if (!create) return undefined;
+        // O_EXCL: a symlink that somebody puts there now is not followed.
+        const made = ifNotThere(() =>
+          Deno.openSync(path, { ...how, createNew: true, mode: 0o644 })
+        );
+        if (made === undefined) continue;
+        return { file: made, created: true };
+      }
+      refuseSpecial(path, info);
+      const file = ifThere(() => Deno.openSync(path, how));
+      if (file === undefined) continue;
+      if (isSame(file.statSync(), info)) return { file, created: false };
+      file.close(); // replaced between the look and the opening
+    }
+  });
+}
+
+function refuseSpecial(path: string, info: Deno.FileInfo): void {
+  if (info.isFile) return;
+  const kind = info.isSymlink
+    ? "a symlink"
+    : info.isDirectory
+    ? "a directory"
+    : info.isFifo
+    ? "a FIFO"
+    : info.isSocket
+    ? "a socket"
+    : "a device";
+  throw new Refusal(
+    `${path} is ${kind}, not a regular file; give the path of the pidfile itself`,
+  );
+}
+
+/** Whether the path still names the open file. */
+export function isNamedBy(path: string, file: Deno.FsFile): boolean {
+  const info = ifThere(() => Deno.lstatSync(path));
+  return info !== undefined && isSame(info, file.statSync());
+}
+
+function isSame(one: Deno.FileInfo, other: Deno.FileInfo): boolean {
+  return one.dev === other.dev && one.ino === other.ino;
+}
+
+/** What `act` returns; undefined if the file it is about does not exist. */
+export function ifThere<T>(act: () => T): T | undefined {
+  return unless("ENOENT", act);
+}
+
+/** What `act` returns; undefined if the file it is about exists already. */
+function ifNotThere<T>(act: () => T): T | undefined {
+  return unless("EEXIST", act);
+}
+
+function unless<T>(errno: string, act: () => T): T | undefined {
+  try {
+    return act();
+  } catch (error) {
+    if (errnoOf(error) === errno) return undefined;
+    throw error;
+  }
+}
