@@ -7,7 +7,7 @@ DENO ?=
 
 task = deno=$$(DENO='$(DENO)' sh toolchain/find_deno.sh) && "$$deno" task --quiet
 
-.PHONY: build demo test check fmt install clean help
+.PHONY: build demo test e2e check fmt install clean help
 
 build: ## the toolchain and dist/sipid (the default)
 	@$(task) build
@@ -17,6 +17,9 @@ demo: ## build, then run the example job from start to stop
 
 test: ## format, lint, types, unit tests and the tests of dist/sipid
 	@$(task) test
+
+e2e: ## with real Supervisor, MariaDB and nginx; as root, on a machine that may get them
+	@$(task) e2e
 
 check: ## format, lint and types alone
 	@$(task) check

@@ -12,8 +12,9 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
   echo "toolchain: installing for the tests:$missing" >&2
   export DEBIAN_FRONTEND=noninteractive
   apt-get update -qq
+  # No service of theirs is to be started: RUNLEVEL tells so to invoke-rc.d.
   # shellcheck disable=SC2086 -- one word a package
-  apt-get install -y -qq --no-install-recommends $missing >/dev/null
+  RUNLEVEL=1 apt-get install -y -qq --no-install-recommends $missing >/dev/null
 else
   echo "toolchain: the tests need these packages: apt-get install$missing" >&2
   exit 1
