@@ -31,10 +31,10 @@ const FORWARDED: readonly Deno.Signal[] = [
   "SIGIO",
 ];
 
-/** Milliseconds between two looks at a daemon: while something is going on, and later. */
+/** Milliseconds between two looks: after a request to end, and when there is nothing to expect. */
 const LIVELY = 10;
 const IDLE = 250;
-/** Milliseconds after a signal, or after the beginning, in which something is going on. */
+/** Milliseconds after a request to end in which the end is expected. */
 const LIVELY_FOR = 60_000;
 
 export const pidproxy = command({
@@ -76,8 +76,10 @@ class Proxy {
   /** A request to end that the command got, but no daemon. */
   #unheard: Deno.Signal | undefined;
   #stopRequested = false;
-  #lively = performance.now() + LIVELY_FOR;
-  #wake = new AbortController();
+  /** Until when the end is expected, on the clock of performance.now(). */
+  #livelyUntil = 0;
+  /** Ends the pause between two looks. */
+  #wake = (): void => {};
 
   constructor(path: string) {
     this.#path = path;
@@ -109,7 +111,11 @@ class Proxy {
 
   /** Passes a signal on: to the daemon, else to the command, else as soon as there is one. */
   #forward(signal: Deno.Signal): void {
-    if (STOP_SIGNALS.includes(signal)) this.#stopRequested = true;
+    if (STOP_SIGNALS.includes(signal)) {
+      this.#stopRequested = true;
+      this.#livelyUntil = performance.now() + LIVELY_FOR;
+      this.#wake();
+    }
     const daemon = this.#daemonOrDoubt();
     if (typeof daemon !== "string" && this.#sent(daemon, signal)) {
       if (STOP_SIGNALS.includes(signal)) this.#unheard = undefined;
@@ -118,8 +124,6 @@ class Proxy {
     } else {
       this.#pending.push(signal);
     }
-    this.#lively = performance.now() + LIVELY_FOR;
-    this.#wake.abort();
   }
 
   #sent(one: Process, signal: Deno.Signal, note = ""): boolean {
@@ -205,7 +209,6 @@ class Proxy {
 
   /** Returns when the daemon is gone, and no other has taken its place in the pidfile. */
   async #watch(daemon: Process): Promise<void> {
-    this.#lively = performance.now() + LIVELY_FOR;
     for (let one: Process | undefined = daemon; one !== undefined;) {
       while (isRunning(one)) await this.#pause();
       // An upgrade, as of nginx by SIGUSR2, ends with another process in the same pidfile.
@@ -213,12 +216,16 @@ class Proxy {
     }
   }
 
-  /** Sleeps until it is time for the next look, or a signal comes. */
-  async #pause(): Promise<void> {
-    if (this.#wake.signal.aborted) this.#wake = new AbortController();
-    const ms = performance.now() < this.#lively ? LIVELY : IDLE;
-    // Woken by a signal, the look comes early: that is all.
-    await delay(ms, { signal: this.#wake.signal }).catch(() => {});
+  /** Sleeps until it is time for the next look. Light, since it is done for months. */
+  #pause(): Promise<void> {
+    const ms = performance.now() < this.#livelyUntil ? LIVELY : IDLE;
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
   }
 }
 
