@@ -1,6 +1,6 @@
 /** A real MariaDB under mysqld_safe, under pidproxy, under a real supervisord. */
 // @ts-types="../../toolchain/std/assert.d.ts"
-import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { run, runs, SIPID, TempDir, until } from "../support.ts";
 import { Supervisor, untilTrue } from "./supervisor.ts";
 
@@ -99,23 +99,4 @@ Deno.test("MariaDB under pidproxy: start, query, HUP, stop, ten restarts with no
   assert(!/unable to lock|another mysqld|already (running|in use)/i.test(db.log), db.log);
   assertMatch(await supervisor.ctl("stop", "db"), /db: stopped/);
   assertEquals(supervisor.log().match(/stopped: db \(exit status 0\)/g)?.length, 11);
-});
-
-Deno.test("MariaDB is stopped by a stop that comes before its pidfile is there", async () => {
-  using dir = new TempDir();
-  const db = await Database.create(dir);
-  // As on a machine that is slow: mysqld_safe ignores SIGTERM from its first line on, so that only
-  // the daemon, once it is there, can be asked to end.
-  const slow = dir.write("slow", `#!/bin/sh\ntrap '' TERM\nsleep 2\nexec ${db.safe}\n`);
-  Deno.chmodSync(slow, 0o755);
-  await using supervisor = await Supervisor.start(dir, {
-    db: { command: `${SIPID} pidproxy ${db.pidFile} ${slow}`, startsecs: 0 },
-  });
-  assertMatch(await supervisor.ctl("start", "db"), /db: started/);
-  const proxy = await supervisor.pid("db");
-  assertMatch(await supervisor.ctl("stop", "db"), /db: stopped/);
-  assert(!runs(proxy));
-  assertStringIncludes(supervisor.log("db"), ", the command: there is no pidfile");
-  assertMatch(supervisor.log("db"), /sent SIGTERM to process \d+ \(mariadbd\)/);
-  assertStringIncludes(db.log, "mariadbd: Shutdown complete");
 });

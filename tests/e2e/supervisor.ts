@@ -44,6 +44,7 @@ export class Supervisor implements AsyncDisposable {
             autostart: "false",
             startsecs: 1,
             stopwaitsecs: 60,
+            killasgroup: "true", // the group that Supervisor made for it
             redirect_stderr: "true",
             stdout_logfile: dir.file(`${name}.log`),
             ...lines,
