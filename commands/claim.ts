@@ -2,14 +2,17 @@
 import { command, flag } from "../lib/cli.ts";
 import { formatDuration } from "../lib/duration.ts";
 import { Refusal } from "../lib/errors.ts";
-import { type Content, createDirectory, withLock } from "../lib/pidfile.ts";
-import { findProcess, type Pid, type Process, startedAt } from "../lib/process.ts";
+import { findRival, type Holder } from "../lib/holder.ts";
+import { createDirectory, type Look, withLock } from "../lib/pidfile.ts";
+import { describe, type Pid, type Process, startedAt } from "../lib/process.ts";
+import { info } from "../lib/report.ts";
 import { distrustOwner } from "../lib/trust.ts";
-import { pid, pidFileFlag } from "./flags.ts";
+import { execFlag, pid, pidFileFlag } from "./flags.ts";
 
 const flags = {
   "pid": flag("PID", "the PID to write, $$ in a script", pid).required(),
   "pid-file": pidFileFlag("the pidfile; its directory is created").required(),
+  "exec": execFlag,
 };
 
 export const claim = command({
@@ -25,43 +28,52 @@ export const claim = command({
     "sipid claim --pid $$ --pid-file /var/vcap/sys/run/web/web.pid",
     "exec chpst -u vcap:vcap /var/vcap/packages/web/bin/web",
   ],
-  async run({ pid, "pid-file": path }) {
+  async run({ pid, "pid-file": path, exec }) {
     // 1. The directory.
     await createDirectory(path);
     // 2. The lock, held until the PID is written.
     await withLock(path, { create: true }, (file) => {
-      // 3. A running process in the file is an obstacle.
-      const holder = holderOf(file.look);
-      if (holder !== undefined) throw new Refusal(obstacle(holder, path, pid));
+      // 3. A running process in the file is an obstacle, unless it is a stranger.
+      const { look } = file;
+      const holder = look.kind === "pid" ? findRival(look.pid, pid, exec) : NOBODY;
+      if (holder.kind === "own") {
+        throw new Refusal(obstacle(holder.process, path, look, pid));
+      }
       // 4. Anything else is replaced, but in the hands of root or our own only.
-      const doubt = distrustOwner(path, file.look);
+      const doubt = distrustOwner(path, look);
       if (doubt !== undefined) throw new Refusal(doubt);
       file.write(pid);
+      if (holder.kind === "stranger") {
+        info(`${describe(holder.process)} is not ${exec}: took the pidfile ${path} over`);
+      }
     });
     return 0;
   },
 });
 
-function holderOf(content: Content): Process | undefined {
-  return content.kind === "pid" ? findProcess(content.pid) : undefined;
-}
+const NOBODY: Holder = { kind: "none" };
 
-function obstacle(holder: Process, path: string, claimed: Pid): string {
+function obstacle(holder: Process, path: string, look: Look, claimed: Pid): string {
   const named = `process ${holder.pid} (${path})`;
-  const facts = [
-    holder.program ?? "its program is hidden",
-    runningSince(holder),
-  ].join(", ");
-  return holder.pid === claimed
-    ? `${named} is already in the pidfile: ${facts}; nothing is left to claim`
+  const start = startedAt(holder);
+  const facts = `${holder.program ?? "its program is hidden"}, ${runningSince(start)}`;
+  if (holder.pid === claimed) {
+    return `${named} is already in the pidfile: ${facts}; nothing is left to claim`;
+  }
+  return isRecycled(start, look)
+    ? `${named} already exists: ${facts}; it started after the pidfile was written, so its PID was ` +
+      "probably recycled: --exec PATH, with the path of your program, settles it"
     : `${named} already exists: ${facts}; stop it first: sipid kill --pid-file ${path}`;
 }
 
-function runningSince(holder: Process): string {
-  const start = startedAt(holder);
+/** Whether the process started after the pidfile was written; both are known to a second or so. */
+function isRecycled(start: Date | undefined, look: Look): boolean {
+  const written = look.kind === "missing" ? undefined : look.stamp.mtime;
+  return start !== undefined && written !== undefined && start.getTime() > written + 2_000;
+}
+
+function runningSince(start: Date | undefined): string {
   if (start === undefined) return "running";
-  const up = formatDuration(
-    Math.floor((Date.now() - start.getTime()) / 1000) * 1000,
-  );
+  const up = formatDuration(Math.floor((Date.now() - start.getTime()) / 1000) * 1000);
   return `running since ${start.toISOString().slice(0, 19)}Z (${up})`;
 }

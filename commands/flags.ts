@@ -9,6 +9,13 @@ export function pidFileFlag(help: string): ValueFlag<string> {
   return flag("PID_FILE", help, (path) => path);
 }
 
+/** `--exec`, by which the commands know the pidfile's own process. */
+export const execFlag = flag(
+  "PATH",
+  "count only a process that runs the program at PATH as the pidfile's own",
+  (path) => path,
+).optional();
+
 /** A PID as an argument. */
 export function pid(text: string): Pid {
   const parsed = parsePid(text);

@@ -1,7 +1,8 @@
 /** `sipid kill`: stops the process a pidfile names, and removes the pidfile. */
-import { command, flag, flagSwitch } from "../lib/cli.ts";
+import { command, flag, flagSwitch, type Values } from "../lib/cli.ts";
 import { formatDuration } from "../lib/duration.ts";
 import { Refusal } from "../lib/errors.ts";
+import { findHolderSettled } from "../lib/holder.ts";
 import { isUnchanged, LockedElsewhere, type Look, lookSettled, withLock } from "../lib/pidfile.ts";
 import {
   describe,
@@ -14,7 +15,7 @@ import {
 } from "../lib/process.ts";
 import { info } from "../lib/report.ts";
 import { distrust } from "../lib/trust.ts";
-import { duration, pidFileFlag } from "./flags.ts";
+import { duration, execFlag, pidFileFlag } from "./flags.ts";
 
 /** Milliseconds that a process is given to dump its stacks after SIGQUIT. */
 const DUMP_PATIENCE = 1_000;
@@ -23,6 +24,7 @@ const KILL_PATIENCE = 5_000;
 
 const flags = {
   "pid-file": pidFileFlag("the pidfile of the process to stop").required(),
+  "exec": execFlag,
   "grace-period": flag(
     "DURATION",
     "how long the process has after SIGTERM",
@@ -47,16 +49,11 @@ export const kill = command({
     "sipid kill --pid-file /var/vcap/sys/run/web/web.pid",
     "sipid kill --pid-file /run/web.pid --grace-period 1m --show-stacks",
   ],
-  run: (
-    { "pid-file": path, "grace-period": grace, "show-stacks": showStacks },
-  ) => killByPidfile(path, grace, showStacks),
+  run: killByPidfile,
 });
 
-async function killByPidfile(
-  path: string,
-  grace: number,
-  showStacks: boolean,
-): Promise<number> {
+async function killByPidfile(values: Values<typeof flags>): Promise<number> {
+  const { "pid-file": path, "grace-period": grace, "show-stacks": showStacks, exec } = values;
   // 1. The PID.
   const found = await lookSettled(path);
   if (found.kind === "missing") {
@@ -70,27 +67,27 @@ async function killByPidfile(
     );
   }
 
-  // 2. A file without a running process is stale.
-  const holder = found.kind === "pid" ? findProcess(found.pid) : undefined;
-  if (holder === undefined) {
-    const what = found.kind === "pid"
-      ? `process ${found.pid} does not run`
-      : `pidfile ${path} is empty`;
-    const outcome = await remove(path, found, what);
+  // 2. A file without a running process of its own is stale.
+  if (found.kind === "empty") {
+    const outcome = await remove(path, found, `pidfile ${path} is empty`);
     // Written at the last moment: there is a process after all.
-    if (found.kind === "empty" && outcome === "changed") {
-      return await killByPidfile(path, grace, showStacks);
-    }
+    return outcome === "changed" ? await killByPidfile(values) : 0;
+  }
+  const holder = await findHolderSettled(found.pid, exec);
+  if (holder.kind !== "own") {
+    const fact = holder.kind === "stranger"
+      ? `${describe(holder.process)} is not ${exec} and was left alone`
+      : `process ${found.pid} does not run`;
+    await remove(path, found, fact);
     return 0;
   }
-
-  const doubt = distrust(path, found, holder);
+  const doubt = distrust(path, found, holder.process);
   if (doubt !== undefined) {
-    throw new Refusal(`${doubt}; ${describe(holder)} was not signalled`);
+    throw new Refusal(`${doubt}; ${describe(holder.process)} was not signalled`);
   }
 
   // 3. to 6. The process.
-  await stop(holder, path, grace, showStacks);
+  await stop(holder.process, path, grace, showStacks);
 
   // 7. The file.
   await remove(path, found);

@@ -9,12 +9,14 @@ import { command, flag } from "../lib/cli.ts";
 import { formatDuration } from "../lib/duration.ts";
 import { isTimeout, Refusal, UsageError } from "../lib/errors.ts";
 import { isHttp, type Prober, prober, shown } from "../lib/health.ts";
+import { findHolder, findHolderSettled } from "../lib/holder.ts";
 import { look, lookSettled } from "../lib/pidfile.ts";
-import { describe, findProcess, isRunning, type Process } from "../lib/process.ts";
+import { describe, isRunning, type Process } from "../lib/process.ts";
 import { takeProxySettings } from "../lib/proxy.ts";
 import { info, live } from "../lib/report.ts";
+import { distrust } from "../lib/trust.ts";
 import { version } from "../lib/version.ts";
-import { pidFileFlag, positiveDuration } from "./flags.ts";
+import { execFlag, pidFileFlag, positiveDuration } from "./flags.ts";
 
 /** Milliseconds that one probe takes at most. */
 const PROBE_LIMIT = 30_000;
@@ -35,6 +37,7 @@ const flags = {
   "pid-file": pidFileFlag(
     "stop waiting when the process of this pidfile is gone",
   ).optional(),
+  "exec": execFlag,
   "unix-socket": flag(
     "PATH",
     "connect to this socket instead of the URL's host",
@@ -73,7 +76,7 @@ export const waitUntilHealthy = command({
       userAgent: `sipid/${version}`,
     });
     const pidFile = values["pid-file"];
-    const watched = pidFile === undefined ? undefined : await watch(pidFile);
+    const watched = pidFile === undefined ? undefined : await watch(pidFile, values.exec);
     const { url, typed } = values.url;
     const what = new Wait(
       shown(url, typed),
@@ -121,28 +124,30 @@ interface Watched {
   readonly check: () => void;
 }
 
-async function watch(pidFile: string): Promise<Watched> {
+async function watch(pidFile: string, exec: string | undefined): Promise<Watched> {
   const found = await lookSettled(pidFile);
   if (found.kind === "missing") throw gone(`there is no pidfile ${pidFile}`);
   if (found.kind !== "pid") {
-    throw new Refusal(
-      `pidfile (${pidFile}) does not contain a valid pid; not waiting any longer`,
-    );
+    throw new Refusal(`pidfile (${pidFile}) does not contain a valid pid; not waiting any longer`);
   }
-  let last = findProcess(found.pid);
-  if (last === undefined) {
-    throw gone(`process ${found.pid} (${pidFile}) does not run`);
+  const holder = await findHolderSettled(found.pid, exec);
+  if (holder.kind === "none") throw gone(`process ${found.pid} (${pidFile}) does not run`);
+  if (holder.kind === "stranger") {
+    throw gone(`${describe(holder.process)} of ${pidFile} is not ${exec}`);
   }
-  return { check: () => last = stillThere(pidFile, last!) };
+  const doubt = distrust(pidFile, found, holder.process);
+  if (doubt !== undefined) info(`warning: ${doubt}`);
+  let last = holder.process;
+  return { check: () => last = stillThere(pidFile, last, exec) };
 }
 
 /** The process the file names now: a restart may have brought another. */
-function stillThere(pidFile: string, last: Process): Process {
+function stillThere(pidFile: string, last: Process, exec: string | undefined): Process {
   const found = look(pidFile);
   if (found.kind === "missing") throw gone(`pidfile ${pidFile} was removed`);
   if (found.kind === "pid" && found.pid !== last.pid) {
-    const next = findProcess(found.pid);
-    if (next !== undefined) return next;
+    const next = findHolder(found.pid, exec);
+    if (next.kind === "own") return next.process;
   }
   if (!isRunning(last)) throw gone(`${describe(last)} of ${pidFile} is gone`);
   return last;

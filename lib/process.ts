@@ -240,7 +240,7 @@ export function lockHolder(dev: number, ino: number): Process | undefined {
 
 /** The name this program was called by, without folders: that of a link to it, for example. */
 export function calledAs(): string | undefined {
-  return readProc("self/cmdline")?.split("\0")[0]?.replace(/.*\//s, "");
+  return commandLineOf(Deno.pid as Pid)?.[0]?.replace(/.*\//s, "");
 }
 
 /** The users a process acts for: its real and its effective one. Undefined where it is hidden. */
@@ -253,4 +253,44 @@ export function usersOf(one: Process): readonly number[] | undefined {
 /** Whether the environment had this variable when the program was started. */
 export function startedWith(variable: string): boolean {
   return (readProc("self/environ") ?? "").split("\0").some((it) => it.startsWith(`${variable}=`));
+}
+
+/** The file that a process runs. */
+export interface Program {
+  /** Where it was when it was started, with symlinks resolved. */
+  readonly path: string;
+  /** Undefined where there is no telling, as for a file on an unmounted file system. */
+  readonly dev: number | undefined;
+  readonly ino: number | null | undefined;
+}
+
+/**
+ * The file that a process runs; undefined for a thread of the kernel, and for a process that is
+ * gone.
+ *
+ * @throws what reading the link throws where that is not allowed
+ */
+export function programOf(one: Process): Program | undefined {
+  const link = `/proc/${one.pid}/exe`;
+  let path: string;
+  try {
+    path = Deno.readLinkSync(link);
+  } catch (error) {
+    if (["ENOENT", "ESRCH"].includes(errnoOf(error) ?? "")) return undefined;
+    throw error;
+  }
+  // An upgrade has replaced the file: the link then names where it was.
+  path = path.replace(/ \(deleted\)$/, "");
+  try {
+    const { dev, ino } = Deno.statSync(link);
+    return { path, dev, ino };
+  } catch {
+    return { path, dev: undefined, ino: undefined };
+  }
+}
+
+/** The words of the command line a process was started with; undefined where it is hidden. */
+export function commandLineOf(pid: Pid): readonly string[] | undefined {
+  const text = readProc(`${pid}/cmdline`);
+  return text ? text.replace(/\0$/, "").split("\0") : undefined;
 }

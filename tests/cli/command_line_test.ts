@@ -10,7 +10,7 @@ import {
 import { closedPort, httpServer } from "../servers.ts";
 import { fixture, type Result, run, SIPID, sipid, TempDir } from "../support.ts";
 
-const COMMANDS = ["claim", "kill", "wait-until-healthy"];
+const COMMANDS = ["claim", "kill", "status", "wait-until-healthy", "pidproxy"];
 
 /** Runs a command line on a terminal: what it wrote there, stdout and stderr together. */
 function onTerminal(dir: TempDir, commandLine: string): Promise<Result> {
