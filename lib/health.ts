@@ -1,6 +1,7 @@
 /** One HTTP probe of a healthcheck. */
 import { errnoOf, inWords, Refusal, refusalFor } from "./errors.ts";
 import { proxyFor, type ProxySettings } from "./proxy.ts";
+import { info } from "./report.ts";
 
 /** How a probe connects. Paths are of PEM files and of a Unix socket. */
 export interface ProbeOptions {
@@ -102,6 +103,7 @@ export function shown(url: URL, typed: string = url.href): string {
 /** A client for each proxy that is in question, none of which keeps a connection. */
 function clients(options: ProbeOptions): Connect {
   const tls = readTls(options);
+  dropLostCertificates();
   const made = new Map<string | undefined, Deno.HttpClient>();
   return async (url) => {
     const proxy = options.unixSocket === undefined
@@ -120,6 +122,22 @@ type Tls = Pick<
   Deno.CreateHttpClientOptions & Deno.TlsCertifiedKeyPem,
   "caCerts" | "cert" | "key"
 >;
+
+/** Where the runtime looks for the system's certificates; what is not there makes it give up. */
+const CERTIFICATE_VARIABLES = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
+
+function dropLostCertificates(): void {
+  for (const name of CERTIFICATE_VARIABLES) {
+    const path = Deno.env.get(name);
+    if (path === undefined) continue;
+    try {
+      Deno.statSync(path);
+    } catch (error) {
+      info(`ignoring ${name}=${path}: ${inWords(error)}`);
+      Deno.env.delete(name);
+    }
+  }
+}
 
 function readTls({ caCert, cert, key }: ProbeOptions): Partial<Tls> {
   const authorities = caCert === undefined ? {} : { caCerts: [readPem(caCert, "CERTIFICATE")] };
@@ -168,6 +186,10 @@ function createClient(
   try {
     return Deno.createHttpClient({ ...tls, ...base, poolMaxIdlePerHost: 0 });
   } catch (error) {
+    if (/platform certificates/.test(String(error))) {
+      const which = CERTIFICATE_VARIABLES.join(" and ");
+      throw new Refusal(`cannot load the system's certificates: correct ${which}, or unset them`);
+    }
     if (caCert === undefined) throw error;
     throw new Refusal(`cannot use ${caCert} as an authority: ${reasonOf(error)}`);
   }

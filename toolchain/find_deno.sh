@@ -13,8 +13,9 @@ die() {
 version_of() { "$1" --version 2>/dev/null | sed -n 's/^deno \([0-9.]*\).*/\1/p'; }
 
 if [ -n "${DENO:-}" ]; then
-  given=$(version_of "$DENO") && [ -n "$given" ] || die "DENO=$DENO is not a Deno that runs here"
+  given=$(version_of "$DENO" || :)
   case $given in
+    '') die "DENO=$DENO is not a Deno that runs here" ;;
     0.* | 1.* | 2.[0-3].*) die "DENO=$DENO is Deno $given; 2.4 or newer is needed" ;;
   esac
   command -v "$DENO"

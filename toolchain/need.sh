@@ -13,7 +13,7 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
   export DEBIAN_FRONTEND=noninteractive
   apt-get update -qq
   # No service of theirs is to be started: RUNLEVEL tells so to invoke-rc.d.
-  # shellcheck disable=SC2086 -- one word a package
+  # shellcheck disable=SC2086
   RUNLEVEL=1 apt-get install -y -qq --no-install-recommends $missing >/dev/null
 else
   echo "toolchain: the tests need these packages: apt-get install$missing" >&2

@@ -124,6 +124,15 @@ Deno.test("wait trusts the certificates of the system's store", async () => {
   assertEquals(code, 0, stderr);
 });
 
+Deno.test("wait does without certificates of the system that are not there", async () => {
+  await using server = httpServer(() => new Response());
+  const env = { SSL_CERT_FILE: "/no/such.pem", SSL_CERT_DIR: "/no/such" };
+  const args = ["wait-until-healthy", "--url", server.url];
+  const { code, stderr } = await run(SIPID, args, { env, clearEnv: true });
+  assertEquals(code, 0);
+  assertStringIncludes(stderr, "ignoring SSL_CERT_FILE=/no/such.pem: no such file or directory");
+});
+
 Deno.test("wait refuses a certificate for another host, and one that has expired", async () => {
   using authority = await Authority.create();
   const cases = [
