@@ -18,7 +18,7 @@ demo: ## build, then run the example job from start to stop
 test: ## format, lint, types, unit tests and the tests of dist/sipid
 	@$(task) test
 
-e2e: ## with real Supervisor, MariaDB and nginx; as root, on a machine that may get them
+e2e: ## with real Monit, Supervisor, MariaDB, nginx; as root, on a machine that may get them
 	@$(task) e2e
 
 check: ## format, lint and types alone

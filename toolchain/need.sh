@@ -1,10 +1,10 @@
 #!/bin/sh
-# need.sh PROGRAM=PACKAGE ...: sees to it that the programs the tests call are there. As root on
+# need.sh PROGRAM=PACKAGE[,PACKAGE] ...: sees to it that the programs the tests call are there. As root on
 # Debian it installs their packages; anybody else is told which.
 set -eu
 missing=
 for pair in "$@"; do
-  command -v "${pair%%=*}" >/dev/null || missing="$missing ${pair#*=}"
+  command -v "${pair%%=*}" >/dev/null || missing="$missing $(echo "${pair#*=}" | tr , ' ')"
 done
 [ -n "$missing" ] || exit 0
 

@@ -1,0 +1,64 @@
+/** The example BOSH release: complete, consistent, and its scripts as BOSH renders them. */
+// @ts-types="../../toolchain/std/assert.d.ts"
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { run, TempDir } from "../support.ts";
+
+const ROOT = new URL("../../", import.meta.url).pathname;
+const RELEASE = `${ROOT}example/release`;
+
+Deno.test("the example release is complete and consistent", async () => {
+  const { code, stdout, stderr } = await run("ruby", [`${ROOT}tests/release/check.rb`, RELEASE]);
+  assertEquals(code, 0, stdout + stderr);
+  assertMatch(stdout, /^\d+ jobs and \d+ packages are consistent\n$/);
+});
+
+const SPOILS: [string, string][] = [
+  ["rm jobs/web/templates/drain", "templates/drain does not exist"],
+  ["touch jobs/web/templates/forgotten", "templates/forgotten is not listed"],
+  ["rm -r packages/web", "there is no package web"],
+  ["echo '  a: b: c' >> config/final.yml", "config/final.yml"],
+  ["sed -i s,bin/start,bin/go, jobs/web/monit", "jobs/web/bin/go, which is not there"],
+  ["sed -i s/grace_period:/grace:/ jobs/web/spec", "uses grace_period, undeclared"],
+  ["rm src/web/web.c", "src/web/web.c does not exist"],
+  ["rm packages/sipid/packaging", "package sipid: no packaging"],
+];
+Deno.test("the check of the release sees what is wrong with it", async () => {
+  for (const [spoil, fault] of SPOILS) {
+    using dir = new TempDir();
+    const copy = dir.file("release");
+    await run("cp", ["-R", RELEASE, copy]);
+    assertEquals((await run("sh", ["-euc", spoil], { cwd: copy })).code, 0);
+    const { code, stdout } = await run("ruby", [`${ROOT}tests/release/check.rb`, copy]);
+    assertEquals(code, 1, spoil);
+    assertStringIncludes(stdout, fault);
+  }
+});
+
+Deno.test("every script passes shellcheck, those of the release as BOSH renders them", async () => {
+  using dir = new TempDir();
+  const scripts = ["example/start", "example/stop", "example/demo.sh", ".ci/run"].map((it) =>
+    ROOT + it
+  );
+  for (const { name } of Deno.readDirSync(`${RELEASE}/jobs`)) {
+    const target = dir.file(name);
+    const render = [`${ROOT}tests/release/render.rb`, `${RELEASE}/jobs/${name}`, target, "{}"];
+    const { code, stderr } = await run("ruby", render);
+    assertEquals(code, 0, stderr);
+    for (const script of Deno.readDirSync(`${target}/bin`)) {
+      const path = `${target}/bin/${script.name}`;
+      assertMatch(Deno.readTextFileSync(path), /^#!\/bin\/(ba)?sh\n[^]*^set -eu$/m);
+      assertEquals(Deno.statSync(path).mode! & 0o777, 0o755);
+      scripts.push(path);
+    }
+  }
+  for (const { name } of Deno.readDirSync(`${RELEASE}/packages`)) {
+    scripts.push(`${RELEASE}/packages/${name}/packaging`);
+  }
+  for (const folder of ["toolchain", "tests/e2e"]) {
+    for (const { name } of Deno.readDirSync(ROOT + folder)) {
+      if (name.endsWith(".sh")) scripts.push(`${ROOT}${folder}/${name}`);
+    }
+  }
+  const { code, stdout } = await run("shellcheck", scripts);
+  assertEquals(code, 0, stdout);
+});

@@ -1,0 +1,184 @@
+/** The example release's job under a real Monit on a minimal system. */
+// @ts-types="../../toolchain/std/assert.d.ts"
+import {
+  assert,
+  assertEquals,
+  assertGreater,
+  assertLess,
+  assertMatch,
+  assertNotMatch,
+  assertStringIncludes,
+} from "@std/assert";
+import { closedPort } from "../servers.ts";
+import { until } from "../support.ts";
+import { Stemcell, Watcher } from "./stemcell.ts";
+
+const PIDFILE = "/var/vcap/sys/run/web/web.pid";
+
+/** The PID of web, which runs alone. */
+async function webPid(stemcell: Stemcell): Promise<number> {
+  await until(() => stemcell.processes("web").length === 1, "one web runs");
+  return stemcell.processes("web")[0]!;
+}
+
+Deno.test("Monit starts, stops and restarts web, forty times, and never two at once", async () => {
+  await using stemcell = await Stemcell.boot({ port: closedPort(), start_seconds: 1 });
+  using watcher = new Watcher(stemcell, "web");
+
+  await stemcell.tell("start");
+  const { stderr } = await stemcell.vcap("jobs/web/bin/post-start");
+  assertMatch(stderr, /503 Service Unavailable[^]*is healthy after/);
+  const first = await webPid(stemcell);
+  assertEquals(stemcell.read(PIDFILE), String(first));
+  await stemcell.untilMonit(/ OK /);
+
+  // Monit brings back what is killed.
+  await stemcell.run("perl", "-e", "kill 9, @ARGV", String(first));
+  await until(() => {
+    const [pid] = stemcell.processes("web");
+    return pid !== undefined && pid !== first;
+  }, "Monit has brought web back");
+  await stemcell.vcap("jobs/web/bin/post-start");
+  await stemcell.untilMonit(/ OK /);
+
+  for (let round = 1; round <= 20; round++) {
+    await stemcell.tell("stop");
+    assertEquals(stemcell.processes("web"), [], `round ${round}`);
+    assertEquals((await stemcell.sipid("status", "--pid-file", PIDFILE)).code, 3);
+    await stemcell.tell("start");
+    await webPid(stemcell);
+  }
+  for (let round = 1; round <= 20; round++) {
+    const before = await webPid(stemcell);
+    await stemcell.tell("restart");
+    const after = await webPid(stemcell);
+    assert(after !== before, `round ${round}`);
+    assertEquals(stemcell.read(PIDFILE), String(after));
+  }
+  assertEquals(watcher.most, 1);
+  assertGreater(watcher.samples, 1_000);
+  // The lock that web takes itself is the second witness.
+  assertNotMatch(stemcell.log, /ANOTHER WEB HOLDS/);
+});
+
+Deno.test("a web that ignores TERM is killed after the grace period, its stacks in the log", async () => {
+  const properties = { port: closedPort(), ignore_term: true, grace_period: "1s" };
+  await using stemcell = await Stemcell.boot(properties);
+  await stemcell.tell("start");
+  await webPid(stemcell);
+  await stemcell.tell("stop");
+  assertEquals(stemcell.processes("web"), []);
+  assertMatch(stemcell.log, /sent SIGTERM[^]*after the grace period of 1s[^]*sent SIGQUIT/);
+  assertMatch(
+    stemcell.log,
+    /web: stack dump\n.*\[0x[0-9a-f]+\]\n[^]*sent SIGKILL[^]*removed/,
+  );
+});
+
+Deno.test("of two starts at once one wins", async () => {
+  await using stemcell = await Stemcell.boot({ port: closedPort() });
+  using watcher = new Watcher(stemcell, "web");
+  for (let round = 0; round < 10; round++) {
+    const refusals = stemcell.log.match(/already exists/g)?.length ?? 0;
+    const start = (): Promise<unknown> => stemcell.vcap("jobs/web/bin/start");
+    await Promise.all([start(), start()]);
+    await until(
+      () => (stemcell.log.match(/already exists/g)?.length ?? 0) > refusals,
+      "one is refused",
+    );
+    const pid = await webPid(stemcell);
+    assertEquals(stemcell.read(PIDFILE), String(pid));
+    await stemcell.vcap("jobs/web/bin/stop");
+  }
+  assertEquals(watcher.most, 1);
+  assertNotMatch(stemcell.log, /ANOTHER WEB HOLDS/);
+});
+
+Deno.test("a pidfile from before a reboot that names a stranger: web starts, the stranger lives", async () => {
+  await using stemcell = await Stemcell.boot({ port: closedPort() });
+  await stemcell.sh("setsid --fork sleep 600 </dev/null >/dev/null 2>&1");
+  await until(() => stemcell.processes("sleep").length === 1, "the stranger runs");
+  const [stranger] = stemcell.processes("sleep");
+  const stale = `echo ${stranger} > ${PIDFILE}; touch -d '1 day ago' ${PIDFILE}`;
+
+  // The start script by itself.
+  await stemcell.sh(stale);
+  await stemcell.vcap("jobs/web/bin/start");
+  const first = await webPid(stemcell);
+  assertEquals(stemcell.read(PIDFILE), String(first));
+  assertStringIncludes(
+    stemcell.log,
+    `process ${stranger} (sleep) is not /var/vcap/packages/web/bin`,
+  );
+  await stemcell.vcap("jobs/web/bin/stop");
+
+  // Monit takes any running process for web, so pre-start clears the pidfile before Monit looks.
+  await stemcell.sh(stale);
+  await stemcell.vcap("jobs/web/bin/pre-start");
+  await stemcell.tell("start");
+  await webPid(stemcell);
+
+  // The stop script, on another such file, leaves the stranger alone.
+  await stemcell.tell("stop");
+  await stemcell.sh(stale);
+  await stemcell.vcap("jobs/web/bin/stop");
+  assertEquals(stemcell.processes("sleep"), [stranger]);
+  assertEquals((await stemcell.sipid("status", "--pid-file", PIDFILE)).code, 3);
+});
+
+Deno.test("post-start of a web that crashes at its start fails in under three seconds", async () => {
+  await using stemcell = await Stemcell.boot({ port: closedPort(), crash: true });
+  await stemcell.vcap("jobs/web/bin/start");
+  const { code, stderr, ms } = await stemcell.run("/var/vcap/jobs/web/bin/post-start");
+  assertEquals(code, 1);
+  assertMatch(stderr, /not waiting (for it )?any longer/);
+  assertLess(ms, 3_000);
+});
+
+/** Claims, looks, waits and kills; says `fine` if all of it works. */
+const ALL_COMMANDS = `
+  sipid=/var/vcap/packages/sipid/bin/sipid
+  cd "$dir"
+  sleep 600 & pid=$!
+  $sipid claim --pid $pid --pid-file sub/web.pid
+  ! $sipid claim --pid 1 --pid-file sub/web.pid 2>refusal
+  grep -q 'already exists: sleep' refusal
+  $sipid status --pid-file sub/web.pid --exec /bin/sleep | grep -q '^running'
+  ! $sipid wait-until-healthy --url http://127.0.0.1:1/ --timeout 200ms --pid-file sub/web.pid 2>refusal
+  grep -q 'connection refused' refusal
+  $sipid pidproxy proxied.pid sh -c 'exit 7' && exit 1 || [ $? = 7 ]
+  $sipid kill --pid-file sub/web.pid 2>refusal
+  [ ! -e sub/web.pid ]
+  echo fine`;
+
+const SURROUNDINGS: Record<string, string> = {
+  "an empty environment and no locale":
+    `dir=$(mktemp -d); export dir; exec env -i dir="$dir" PATH=/usr/bin:/bin sh -euc "$all"`,
+  "no /tmp": `mkdir /run/d; rm -rf /tmp /var/tmp; dir=/run/d; export dir; sh -euc "$all"`,
+  "64 open files": `dir=$(mktemp -d); export dir; ulimit -n 64; sh -euc "$all"`,
+  "a read-only root": `mkdir /run/d
+    export all; exec unshare --mount sh -euc '
+      mount --bind / /mnt; mount -o remount,bind,ro /mnt
+      mount --bind /run /mnt/run; mount --bind /proc /mnt/proc; mount --bind /dev /mnt/dev
+      exec env dir=/run/d chroot /mnt sh -euc "! touch /file 2>/dev/null; $all"'`,
+  "an unprivileged user":
+    `dir=$(mktemp -d); chown vcap $dir; export dir; exec chpst -u vcap:vcap sh -euc "$all"`,
+  "an unprivileged user and hidepid=2":
+    `mount -o remount,hidepid=2 /proc; dir=$(mktemp -d); chown vcap $dir; export dir; exec chpst -u vcap:vcap sh -euc "$all"`,
+};
+
+Deno.test("every command works in bare surroundings", async (test) => {
+  for (const [what, script] of Object.entries(SURROUNDINGS)) {
+    await test.step(what, async () => {
+      await using stemcell = await Stemcell.boot({});
+      const { stdout, stderr } = await stemcell.run(
+        "sh",
+        "-euc",
+        `all=$1; ${script}`,
+        "sh",
+        ALL_COMMANDS,
+      );
+      assertEquals(stdout, "fine\n", stderr);
+    });
+  }
+});

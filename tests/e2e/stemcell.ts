@@ -1,0 +1,168 @@
+/** A minimal Debian with a real Monit and the example release, in namespaces of its own. */
+// @ts-types="../../toolchain/std/assert.d.ts"
+import { assertEquals } from "@std/assert";
+import { type Result, run, Running, SIPID, TempDir, until } from "../support.ts";
+
+const ROOT = new URL("../../", import.meta.url).pathname;
+const RELEASE = `${ROOT}example/release`;
+/** Nothing of the environment of the machine comes in. */
+const CLEAN = { env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin" }, clearEnv: true };
+
+export type Properties = Readonly<Record<string, string | number | boolean>>;
+
+async function check(program: string, ...args: string[]): Promise<string> {
+  const { code, stdout, stderr } = await run(program, args);
+  assertEquals(code, 0, `${program}: ${stderr}`);
+  return stdout;
+}
+
+export class Stemcell implements AsyncDisposable {
+  readonly #dir = new TempDir();
+  #namespace: Running | undefined;
+  #init = 0;
+
+  /** Boots it with the job `web`, which is not started yet. */
+  static async boot(web: Properties): Promise<Stemcell> {
+    const booted = new Stemcell();
+    const dir = booted.#dir;
+    await booted.#compile("sipid", { "sipid/sipid": SIPID });
+    await booted.#compile("web", { "web/web.c": `${RELEASE}/src/web/web.c` });
+    await check(
+      ...["ruby", `${ROOT}tests/release/render.rb`, `${RELEASE}/jobs/web`] as const,
+      ...[dir.file("vcap/jobs/web"), JSON.stringify(web)],
+    );
+    const stemcell = (await check("sh", `${ROOT}toolchain/stemcell.sh`)).trim();
+    // Its own death ends PID 1 of the namespace, and that everything in it.
+    const unshare = ["--mount", "--pid", "--fork", "--kill-child=SIGKILL"];
+    booted.#namespace = await Running.start("unshare", [
+      ...[...unshare, "sh", `${ROOT}tests/e2e/stemcell.sh`, stemcell, dir.path],
+    ]);
+    const { pid } = booted.#namespace;
+    booted.#init = Number(Deno.readTextFileSync(`/proc/${pid}/task/${pid}/children`).trim());
+    await booted.vcap("jobs/web/bin/pre-start");
+    await until(() => booted.read("var/log/monit.log").includes("started"), "Monit is up");
+    return booted;
+  }
+
+  /** Runs a package's packaging script as the BOSH director's compilation does. */
+  async #compile(name: string, files: Readonly<Record<string, string>>): Promise<void> {
+    const source = this.#dir.file(`source-${name}`);
+    const target = this.#dir.file(`vcap/packages/${name}`);
+    Deno.mkdirSync(target, { recursive: true });
+    for (const [path, from] of Object.entries(files)) {
+      Deno.mkdirSync(`${source}/${path}`.replace(/\/[^/]*$/, ""), { recursive: true });
+      Deno.copyFileSync(from, `${source}/${path}`);
+    }
+    const { code, stderr } = await run("bash", [`${RELEASE}/packages/${name}/packaging`], {
+      cwd: source,
+      env: { BOSH_INSTALL_TARGET: target },
+    });
+    assertEquals(code, 0, stderr);
+  }
+
+  /** Runs a program in it. */
+  run(program: string, ...args: string[]): Promise<Result> {
+    const enter = ["--target", String(this.#init), "--mount", "--pid"];
+    const root = this.#dir.file("root");
+    return run("nsenter", [...enter, "chroot", root, program, ...args], CLEAN);
+  }
+
+  /** Runs a shell script in it. */
+  sh(script: string): Promise<Result> {
+    return this.run("sh", "-euc", script);
+  }
+
+  /** Runs a program below /var/vcap, which must succeed. */
+  async vcap(path: string, ...args: string[]): Promise<Result> {
+    const result = await this.run(`/var/vcap/${path}`, ...args);
+    assertEquals(result.code, 0, `${path}: ${result.stderr}`);
+    return result;
+  }
+
+  /** Runs sipid in it. */
+  sipid(...args: string[]): Promise<Result> {
+    return this.run("/var/vcap/packages/sipid/bin/sipid", ...args);
+  }
+
+  async monit(...args: string[]): Promise<string> {
+    const { code, stdout, stderr } = await this.run("monit", ...args);
+    assertEquals(code, 0, stdout + stderr);
+    return stdout;
+  }
+
+  /** Waits until Monit says of web what matches. */
+  async untilMonit(status: RegExp): Promise<void> {
+    const limit = performance.now() + 60_000;
+    for (;;) {
+      const line = /^ *web .*$/m.exec(await this.monit("summary", "-B"))?.[0] ?? "";
+      if (status.test(line)) return;
+      if (performance.now() > limit) throw new Error(`Monit never said ${status}: ${line}`);
+    }
+  }
+
+  /** Tells Monit what to do with web, and waits until it is done. */
+  async tell(action: "start" | "stop" | "restart"): Promise<void> {
+    const count = (): number =>
+      this.read("var/log/monit.log").split(`'web' ${action} action done`).length;
+    const before = count();
+    await this.monit(action, "web");
+    await until(() => count() > before, `Monit has done: ${action} web`);
+  }
+
+  /** A file in it. */
+  read(path: string): string {
+    return Deno.readTextFileSync(`/proc/${this.#init}/root/${path}`);
+  }
+
+  /** What web and its scripts have logged. */
+  get log(): string {
+    const path = "var/vcap/sys/log/web/web.log";
+    return isThere(`/proc/${this.#init}/root/${path}`) ? this.read(path) : "";
+  }
+
+  /** The PIDs, as they are inside, of the processes of this name that run. */
+  processes(name: string): number[] {
+    const proc = `/proc/${this.#init}/root/proc`;
+    return [...Deno.readDirSync(proc)].map((entry) => Number(entry.name)).filter((pid) => {
+      try {
+        const stat = pid > 0 ? Deno.readTextFileSync(`${proc}/${pid}/stat`) : "";
+        return stat.includes(`(${name}) `) && !/\) [ZX] /.test(stat);
+      } catch {
+        return false; // it ended just now
+      }
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#namespace?.[Symbol.asyncDispose]();
+    await until(() => !isThere(`/proc/${this.#init}`), "everything in the namespace has ended");
+    this.#dir[Symbol.dispose]();
+  }
+}
+
+function isThere(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Samples, until it is stopped, how many processes of a name run at the same moment. */
+export class Watcher implements Disposable {
+  most = 0;
+  samples = 0;
+  readonly #timer: number;
+
+  constructor(stemcell: Stemcell, name: string) {
+    this.#timer = setInterval(() => {
+      this.samples++;
+      this.most = Math.max(this.most, stemcell.processes(name).length);
+    }, 2);
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
+  }
+}
