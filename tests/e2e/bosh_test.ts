@@ -10,7 +10,7 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { closedPort } from "../servers.ts";
-import { until } from "../support.ts";
+import { type Result, until } from "../support.ts";
 import { Stemcell, Watcher } from "./stemcell.ts";
 
 const PIDFILE = "/var/vcap/sys/run/web/web.pid";
@@ -154,7 +154,8 @@ const ALL_COMMANDS = `
 const SURROUNDINGS: Record<string, string> = {
   "an empty environment and no locale":
     `dir=$(mktemp -d); export dir; exec env -i dir="$dir" PATH=/usr/bin:/bin sh -euc "$all"`,
-  "no /tmp": `mkdir /run/d; rm -rf /tmp /var/tmp; dir=/run/d; export dir; sh -euc "$all"`,
+  "no /tmp":
+    `mkdir /run/d; umount /tmp; rm -rf /tmp /var/tmp; dir=/run/d; export dir; sh -euc "$all"`,
   "64 open files": `dir=$(mktemp -d); export dir; ulimit -n 64; sh -euc "$all"`,
   "a read-only root": `mkdir /run/d
     export all; exec unshare --mount sh -euc '
@@ -180,5 +181,30 @@ Deno.test("every command works in bare surroundings", async (test) => {
       );
       assertEquals(stdout, "fine\n", stderr);
     });
+  }
+});
+
+Deno.test("the job with pidproxy runs a MariaDB, which is gone when Monit has stopped it", async () => {
+  // The system of this machine, on which Supervisor and MariaDB are installed, in a copy of it.
+  await using stemcell = await Stemcell.boot({}, "mariadb-proxy", "/");
+  const data = "/var/vcap/data/mariadb-proxy";
+  const socket = "/var/vcap/sys/run/mariadb-proxy/mysqld/mysqld.sock";
+  const install = await stemcell.sh(
+    `mysql_install_db --no-defaults --user=vcap --datadir=${data} \\
+       --auth-root-authentication-method=normal --skip-test-db`,
+  );
+  assertEquals(install.code, 0, install.stderr);
+  const query = (sql: string): Promise<Result> =>
+    stemcell.run("mariadb", "--no-defaults", "-uroot", `--socket=${socket}`, "-NBe", sql);
+  for (let round = 1; round <= 2; round++) {
+    await stemcell.tell("start");
+    const limit = performance.now() + 30_000;
+    while ((await query("SELECT 1")).code !== 0) assertLess(performance.now(), limit);
+    const sql = `CREATE DATABASE d${round}; SHOW DATABASES LIKE 'd%'`;
+    assertEquals((await query(sql)).stdout.trim().split("\n").length, round);
+    await stemcell.tell("stop");
+    assertEquals(stemcell.processes("mariadbd"), []);
+    const log = stemcell.read("var/vcap/sys/run/mariadb-proxy/mysqld/error.log");
+    assertEquals(log.match(/mariadbd: Shutdown complete/g)?.length, round);
   }
 });

@@ -6,10 +6,15 @@ stemcell=$1
 folder=$2
 root=$folder/root
 
-mkdir -p "$folder/upper" "$folder/work" "$root"
-mount -t overlay -o "lowerdir=$stemcell,upperdir=$folder/upper,workdir=$folder/work" overlay "$root"
+mkdir -p "$folder/over" "$root"
+mount -t tmpfs tmpfs "$folder/over"
+mkdir "$folder/over/upper" "$folder/over/work"
+mount -t overlay overlay "$root" \
+  -o "lowerdir=$stemcell,upperdir=$folder/over/upper,workdir=$folder/over/work"
 mount -t proc proc "$root/proc"
 mount -t tmpfs tmpfs "$root/run"
+mount -t tmpfs tmpfs "$root/tmp"
+chmod 1777 "$root/tmp"
 mount -t tmpfs tmpfs "$root/dev"
 for device in null zero full random urandom; do
   : >"$root/dev/$device"

@@ -21,17 +21,23 @@ export class Stemcell implements AsyncDisposable {
   #namespace: Running | undefined;
   #init = 0;
 
-  /** Boots it with the job `web`, which is not started yet. */
-  static async boot(web: Properties): Promise<Stemcell> {
-    const booted = new Stemcell();
+  private constructor(readonly job: string) {}
+
+  /**
+   * Boots it with one job of the release, which is not started yet.
+   *
+   * @param system the folder of the system it is a copy of; else a minimal one
+   */
+  static async boot(properties: Properties, job = "web", system?: string): Promise<Stemcell> {
+    const booted = new Stemcell(job);
     const dir = booted.#dir;
     await booted.#compile("sipid", { "sipid/sipid": SIPID });
     await booted.#compile("web", { "web/web.c": `${RELEASE}/src/web/web.c` });
     await check(
-      ...["ruby", `${ROOT}tests/release/render.rb`, `${RELEASE}/jobs/web`] as const,
-      ...[dir.file("vcap/jobs/web"), JSON.stringify(web)],
+      ...["ruby", `${ROOT}tests/release/render.rb`, `${RELEASE}/jobs/${job}`] as const,
+      ...[dir.file(`vcap/jobs/${job}`), JSON.stringify(properties)],
     );
-    const stemcell = (await check("sh", `${ROOT}toolchain/stemcell.sh`)).trim();
+    const stemcell = system ?? (await check("sh", `${ROOT}toolchain/stemcell.sh`)).trim();
     // Its own death ends PID 1 of the namespace, and that everything in it.
     const unshare = ["--mount", "--pid", "--fork", "--kill-child=SIGKILL"];
     booted.#namespace = await Running.start("unshare", [
@@ -39,7 +45,7 @@ export class Stemcell implements AsyncDisposable {
     ]);
     const { pid } = booted.#namespace;
     booted.#init = Number(Deno.readTextFileSync(`/proc/${pid}/task/${pid}/children`).trim());
-    await booted.vcap("jobs/web/bin/pre-start");
+    await booted.vcap(`jobs/${job}/bin/pre-start`);
     await until(() => booted.read("var/log/monit.log").includes("started"), "Monit is up");
     return booted;
   }
@@ -90,23 +96,24 @@ export class Stemcell implements AsyncDisposable {
     return stdout;
   }
 
-  /** Waits until Monit says of web what matches. */
+  /** Waits until Monit says of the job what matches. */
   async untilMonit(status: RegExp): Promise<void> {
     const limit = performance.now() + 60_000;
     for (;;) {
-      const line = /^ *web .*$/m.exec(await this.monit("summary", "-B"))?.[0] ?? "";
+      const summary = (await this.monit("summary", "-B")).split("\n");
+      const line = summary.find((it) => it.trim().startsWith(`${this.job} `)) ?? "";
       if (status.test(line)) return;
       if (performance.now() > limit) throw new Error(`Monit never said ${status}: ${line}`);
     }
   }
 
-  /** Tells Monit what to do with web, and waits until it is done. */
+  /** Tells Monit what to do with the job, and waits until it is done. */
   async tell(action: "start" | "stop" | "restart"): Promise<void> {
     const count = (): number =>
-      this.read("var/log/monit.log").split(`'web' ${action} action done`).length;
+      this.read("var/log/monit.log").split(`'${this.job}' ${action} action done`).length;
     const before = count();
-    await this.monit(action, "web");
-    await until(() => count() > before, `Monit has done: ${action} web`);
+    await this.monit(action, this.job);
+    await until(() => count() > before, `Monit has done: ${action}`);
   }
 
   /** A file in it. */
