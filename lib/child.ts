@@ -1,6 +1,5 @@
 /** The command that pidproxy runs, and the signals it passes on. */
 import { errnoOf, inWords, Refusal } from "./errors.ts";
-import { startedWith } from "./process.ts";
 
 /** What a shell returns for a command that is not there, and for one that cannot be run. */
 const NOT_FOUND = 127;
@@ -25,8 +24,6 @@ export function catchSignals(
  * @throws {Refusal} with the exit status a shell has: 127 not found, 126 not executable
  */
 export function start(name: string, args: readonly string[]): Deno.ChildProcess {
-  // The binary was compiled with this default; it is no part of the caller's environment.
-  if (!startedWith("DENO_TLS_CA_STORE")) Deno.env.delete("DENO_TLS_CA_STORE");
   try {
     return new Deno.Command(name, {
       args: [...args],

@@ -103,7 +103,7 @@ export function shown(url: URL, typed: string = url.href): string {
 /** A client for each proxy that is in question, none of which keeps a connection. */
 function clients(options: ProbeOptions): Connect {
   const tls = readTls(options);
-  dropLostCertificates();
+  trustSystemCertificates();
   const made = new Map<string | undefined, Deno.HttpClient>();
   return async (url) => {
     const proxy = options.unixSocket === undefined
@@ -126,7 +126,13 @@ type Tls = Pick<
 /** Where the runtime looks for the system's certificates; what is not there makes it give up. */
 const CERTIFICATE_VARIABLES = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
 
-function dropLostCertificates(): void {
+/**
+ * Has the runtime trust the certificates of the system beside Mozilla's, whatever else the
+ * environment says. It reads these variables when it makes its first client.
+ */
+function trustSystemCertificates(): void {
+  Deno.env.set("DENO_TLS_CA_STORE", "system,mozilla");
+  Deno.env.delete("DENO_CERT");
   for (const name of CERTIFICATE_VARIABLES) {
     const path = Deno.env.get(name);
     if (path === undefined) continue;

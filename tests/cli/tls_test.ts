@@ -126,7 +126,12 @@ Deno.test("wait trusts the certificates of the system's store", async () => {
 
 Deno.test("wait does without certificates of the system that are not there", async () => {
   await using server = httpServer(() => new Response());
-  const env = { SSL_CERT_FILE: "/no/such.pem", SSL_CERT_DIR: "/no/such" };
+  const env = {
+    SSL_CERT_FILE: "/no/such.pem",
+    SSL_CERT_DIR: "/no/such",
+    DENO_CERT: "/no/such",
+    DENO_TLS_CA_STORE: "none",
+  };
   const args = ["wait-until-healthy", "--url", server.url];
   const { code, stderr } = await run(SIPID, args, { env, clearEnv: true });
   assertEquals(code, 0);
