@@ -96,6 +96,7 @@ export function findRival(pid: Pid, claimed: Pid, exec?: string): Holder {
  */
 function isOnItsWay(process: Process, path: string, claimed: Pid): boolean {
   const words = commandLineOf(process.pid);
-  if (words === undefined) return false;
+  // In the middle of an exec the words are not there yet; a thread of the kernel has no program.
+  if (words === undefined) return programOf(process) !== undefined;
   return words.includes(path) || words.join("\0") === commandLineOf(claimed)?.join("\0");
 }

@@ -177,12 +177,12 @@ export async function deadPid(): Promise<number> {
 /** Waits for an event that leaves no trace but a condition; fails after ten seconds. */
 export async function until(
   condition: () => boolean,
-  what: string,
+  what: string | (() => string),
 ): Promise<void> {
   const limit = performance.now() + 10_000;
   while (!condition()) {
     if (performance.now() > limit) {
-      throw new Error(`it never came to this: ${what}`);
+      throw new Error(`it never came to this: ${typeof what === "string" ? what : what()}`);
     }
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
