@@ -39,7 +39,7 @@ export function start(name: string, args: readonly string[]): Deno.ChildProcess 
 function notStarted(name: string, error: unknown): Refusal {
   const isPath = name.includes("/");
   if (!(error instanceof Deno.errors.NotFound)) {
-    const wayOut = errnoOf(error) === "ENOEXEC" || /Exec format/.test(String(error))
+    const wayOut = errnoOf(error) === "ENOEXEC"
       ? "it is no program of this machine, or lacks a first line like #!/bin/sh"
       : "make it executable: chmod +x";
     return new Refusal(`cannot run ${name}: ${fact(error)}; ${wayOut}`, NOT_EXECUTABLE);

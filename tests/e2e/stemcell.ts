@@ -81,7 +81,7 @@ export class Stemcell implements AsyncDisposable {
   /** Runs a program below /var/vcap, which must succeed. */
   async vcap(path: string, ...args: string[]): Promise<Result> {
     const result = await this.run(`/var/vcap/${path}`, ...args);
-    assertEquals(result.code, 0, `${path}: ${result.stderr}`);
+    assertEquals(result.code, 0, `${path}: ${result.stderr}${this.log}`);
     return result;
   }
 
@@ -161,15 +161,18 @@ export class Watcher implements Disposable {
   most = 0;
   samples = 0;
   readonly #timer: number;
+  #ended = false;
 
   constructor(stemcell: Stemcell, name: string) {
     this.#timer = setInterval(() => {
+      if (this.#ended) return; // one that was under way when it was cleared
       this.samples++;
       this.most = Math.max(this.most, stemcell.processes(name).length);
     }, 2);
   }
 
   [Symbol.dispose](): void {
+    this.#ended = true;
     clearInterval(this.#timer);
   }
 }

@@ -20,11 +20,18 @@ Deno.test("inWords() gives the fact alone", () => {
   assertEquals(inWords("just words"), "just words");
 });
 
-Deno.test("errnoOf() finds the errno wherever the runtime put it", () => {
+Deno.test("errnoOf() finds the errno wherever the runtime put it", async () => {
   using dir = new TempDir();
   assertEquals(errnoOf(thrown(() => Deno.openSync(dir.file("x")))), "ENOENT");
   assertEquals(errnoOf(thrown(() => Deno.kill(2147483647, "SIGTERM"))), "ESRCH");
   assertEquals(errnoOf(new TypeError("else")), undefined);
+  // A process that goes between the opening and the reading.
+  const child = new Deno.Command("sleep", { args: ["600"] }).spawn();
+  using stat = Deno.openSync(`/proc/${child.pid}/stat`);
+  child.kill("SIGKILL");
+  await child.status;
+  const gone = thrown(() => stat.readSync(new Uint8Array(1)));
+  assertEquals([errnoOf(gone), inWords(gone)], ["ESRCH", "no such process"]);
 });
 
 Deno.test("refusalFor() says what, why and the way out, and keeps a refusal as it is", () => {

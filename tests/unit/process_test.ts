@@ -8,9 +8,11 @@ import {
   lockHolder,
   parsePid,
   type Pid,
+  programOf,
   send,
   startedAt,
   stateOf,
+  usersOf,
   waitUntilGone,
 } from "../../lib/process.ts";
 import { deadPid, fixture, lockedElsewhere, Running, TempDir, until, zombie } from "../support.ts";
@@ -109,4 +111,29 @@ Deno.test("lockHolder() names the process that holds the lock", async () => {
   assertEquals(lockHolder(dev, ino!), undefined);
   await using locker = await lockedElsewhere(path);
   assertEquals(lockHolder(dev, ino!)?.pid as number, locker.pid);
+});
+
+Deno.test("no question about a process fails because it goes at that moment", async () => {
+  for (let round = 0; round < 300; round++) {
+    const child = new Deno.Command("true").spawn();
+    const one = findProcess(child.pid as Pid);
+    // Asked without a pause, in whatever state of its going the process is found.
+    let gone = false;
+    const reaped = child.status.then(() => gone = true);
+    while (!gone) {
+      if (one !== undefined) {
+        isRunning(one);
+        isStopped(one);
+        stateOf(one);
+        programOf(one);
+        usersOf(one);
+      }
+      findProcess(child.pid as Pid);
+      await Promise.resolve();
+      if (round % 2 === 0) await new Promise((resolve) => setTimeout(resolve, 0));
+      else break;
+    }
+    await reaped;
+    if (one !== undefined) assertEquals(isRunning(one), false);
+  }
 });
