@@ -63,8 +63,8 @@ export function command<F extends Flags>(
 
 /** The flags that every command has. */
 export const COMMON_FLAGS = {
-  quiet: { ...flagSwitch("say nothing but errors") },
-  help: { ...flagSwitch("show this help") },
+  quiet: flagSwitch("say nothing but errors"),
+  help: flagSwitch("show this help"),
 } as const;
 
 /** A flag that takes a value, before it is decided what holds where it is not given. */

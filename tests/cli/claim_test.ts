@@ -297,22 +297,36 @@ Deno.test("claim says so when it has no permission, and changes nothing", async 
   assertEquals(Deno.readTextFileSync(path), "kept");
 });
 
-Deno.test("of a hundred claims at once exactly one wins", async () => {
-  using dir = new TempDir();
-  const path = dir.file("run/web.pid");
-  // One PID for all of them, that of a process that runs: the second must be refused.
-  const racers = Array.from({ length: 100 }, () => claim(Deno.pid, path));
-  const results = await Promise.all(racers);
-  assertEquals(results.filter(({ code }) => code === 0).length, 1);
-  for (const { code, stderr } of results) {
-    if (code !== 0) {
-      assertMatch(
-        stderr,
-        /is already in the pidfile|another process is locking/,
-      );
+for (const [what, before] of [["no pidfile", undefined], ["a stale pidfile", "2147483647"]]) {
+  Deno.test(`of a hundred claims at once on ${what} exactly one wins`, async () => {
+    using dir = new TempDir();
+    const path = dir.file("run/web.pid");
+    if (before !== undefined) {
+      Deno.mkdirSync(dir.file("run"));
+      Deno.writeTextFileSync(path, before);
     }
-  }
-  assertEquals(Deno.readTextFileSync(path), String(Deno.pid));
+    // One PID for all of them, that of a process that runs: the second must be refused.
+    const racers = Array.from({ length: 100 }, () => claim(Deno.pid, path));
+    const results = await Promise.all(racers);
+    assertEquals(results.filter(({ code }) => code === 0).length, 1);
+    for (const { code, stderr } of results) {
+      if (code !== 0) assertMatch(stderr, /is already in the pidfile|another process is locking/);
+    }
+    assertEquals([...Deno.readDirSync(dir.file("run"))].map(({ name }) => name), ["web.pid"]);
+    assertEquals(Deno.readTextFileSync(path), String(Deno.pid));
+  });
+}
+
+Deno.test("claim writes into a pidfile of the user's own in a folder that is not", async () => {
+  using dir = new TempDir();
+  const path = dir.write("web.pid", "2147483647\n");
+  if (Deno.uid() === 0) Deno.chownSync(path, 65534, 65534);
+  else Deno.chmodSync(dir.path, 0o555);
+  const result = await asNobody(SIPID, ["claim", "--pid", "17", "--pid-file", path]);
+  Deno.chmodSync(dir.path, 0o755);
+  assertDone(result);
+  assertEquals(Deno.readTextFileSync(path), "17");
+  assertEquals([...Deno.readDirSync(dir.path)].map(({ name }) => name), ["web.pid"]);
 });
 
 Deno.test("a claim that races with a kill never writes into a file that is gone", async () => {
