@@ -143,6 +143,7 @@ type Serve = Parameters<typeof rawServer>[0];
 const HOSTILE: Record<string, [Serve, RegExp]> = {
   "accepts and says nothing": [async () => {}, /no answer within \d/],
   "sends a byte a second": [async (connection, signal) => {
+    await readRequest(connection);
     for (const byte of "HTTP/1.1 200 OK\r\nX-Slow: 1\r\n\r\n") {
       await writeAll(connection, byte);
       await delay(1_000, { signal });
