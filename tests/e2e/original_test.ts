@@ -5,6 +5,7 @@
 // @ts-types="../../toolchain/std/assert.d.ts"
 import { assert, assertEquals, assertGreater, assertLess, assertMatch } from "@std/assert";
 import { run, Running, runs, SIPID, TempDir, until } from "../support.ts";
+import { Database } from "./mariadb.ts";
 import { PYTHON_PIDPROXY, Supervisor } from "./supervisor.ts";
 
 const DAEMON = [
@@ -102,6 +103,32 @@ compare(
     assertLess(ours, 100);
     assertGreater(python, 500);
   },
+);
+
+compare(
+  "time from the proxy's end to MariaDB's after TERM",
+  async (proxy) => {
+    using dir = new TempDir();
+    const db = await Database.create(dir);
+    const [program, ...args] = [...proxy, db.pidFile, ...db.safe.split(" ")];
+    const running = new Deno.Command(program!, {
+      args,
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+    }).spawn();
+    await db.untilUp();
+    const { pid } = db;
+    running.kill("SIGTERM");
+    await running.status;
+    const end = performance.now();
+    await until(() => !runs(pid), "mariadbd has ended");
+    await until(() => db.log.includes("mariadbd: Shutdown complete"), "it has said so");
+    return performance.now() - end;
+  },
+  ms,
+  // How long the other one leaves it alone is MariaDB's affair: it is shown, not judged.
+  ({ ours }) => assertLess(ours, 100),
 );
 
 compare(
