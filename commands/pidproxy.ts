@@ -168,7 +168,7 @@ class Proxy {
     try {
       const found = look(this.#path);
       if (found.kind === "missing") return `there is no pidfile ${this.#path}`;
-      if (this.#before !== undefined && isUnchanged(found, this.#before)) {
+      if (!this.#isFresh(found)) {
         return `pidfile ${this.#path} is from before the command was started`;
       }
       if (found.kind !== "pid") return `pidfile (${this.#path}) does not contain a valid pid`;
@@ -202,9 +202,12 @@ class Proxy {
   /** The PID that was written into the pidfile since the command was started. */
   #freshPid(): Pid | undefined {
     const found = lookOrUndefined(this.#path);
-    const isFresh = found?.kind === "pid" &&
-      !(this.#before !== undefined && isUnchanged(found, this.#before));
-    return isFresh ? found.pid : undefined;
+    return found?.kind === "pid" && this.#isFresh(found) ? found.pid : undefined;
+  }
+
+  /** Whether the pidfile was written since the command was started, whatever the clocks say. */
+  #isFresh(found: Look): boolean {
+    return this.#before === undefined || !isUnchanged(found, this.#before);
   }
 
   /** Returns when the daemon is gone, and no other has taken its place in the pidfile. */

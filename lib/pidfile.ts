@@ -135,7 +135,7 @@ function locked(path: string, opened: Opened): LockedPidfile {
   const found = lookAt(path, opened.file);
   return {
     look: found,
-    write: (pid) => writePid(path, opened, opened.file.statSync(), pid),
+    write: (pid) => writePid(path, opened, found.stamp, pid),
     remove: () => attempt(`cannot remove ${path}`, () => Deno.removeSync(path)),
   };
 }
@@ -223,10 +223,10 @@ export function parse(bytes: Uint8Array): Content {
  * An empty file grows by one write, whose bytes show all at once. One with content is replaced by
  * a new file, so that a full disk or a crash leaves the old one.
  */
-function writePid(path: string, { file, created }: Opened, info: Deno.FileInfo, pid: Pid): void {
+function writePid(path: string, { file, created }: Opened, old: Stamp, pid: Pid): void {
   attempt(`cannot write ${path}`, () => {
-    if (info.size > 0) {
-      if (replace(path, info, pid)) return;
+    if (old.size > 0) {
+      if (replace(path, old, pid)) return;
       // The directory is not ours: for a moment the file must be empty.
       file.truncateSync(0);
     }
@@ -251,13 +251,13 @@ function writeDigits(file: Deno.FsFile, pid: Pid): void {
 const KEEPS_FROM_REPLACING = ["EACCES", "EPERM", "EBUSY", "ENAMETOOLONG"];
 
 /** Puts a new file with the PID in the place of the old one; false if that cannot be done here. */
-function replace(path: string, old: Deno.FileInfo, pid: Pid): boolean {
+function replace(path: string, old: Stamp, pid: Pid): boolean {
   if (old.uid !== Deno.uid()) return false; // the new file would change hands
   const name = path.replace(/[^/]*$/, (base) => `.${base}.new`);
   try {
     // Whoever holds the lock is the only one who writes: an older one is from a claim that died.
     ifThere(() => Deno.removeSync(name));
-    const mode = (old.mode ?? 0o644) & 0o777;
+    const mode = old.mode & 0o777;
     using file = Deno.openSync(name, { write: true, createNew: true, mode });
     writeDigits(file, pid);
     Deno.renameSync(name, path);
