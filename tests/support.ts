@@ -1,4 +1,6 @@
 /** What every test of the compiled binary and of real processes needs. */
+// @ts-types="../toolchain/std/deadline.d.ts"
+import { deadline } from "@std/async/deadline";
 
 /** The binary under test. */
 export const SIPID = new URL("../dist/sipid", import.meta.url).pathname;
@@ -68,6 +70,9 @@ export function asNobody(program: string, args: string[]): Promise<Result> {
   return run("setpriv", [...drop, program, ...args]);
 }
 
+/** Milliseconds after which what a test waits for will not come. */
+const LONGEST = 60_000;
+
 /** A program a test started, ended with the test at the latest. */
 export class Running implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
@@ -115,12 +120,10 @@ export class Running implements AsyncDisposable {
     for (;;) {
       const found = pattern.exec(this.#seen);
       if (found !== null) return found;
-      const { done, value } = await this.#lines.read();
-      if (done) {
-        throw new Error(
-          `it ended before it wrote ${pattern}, after: ${this.#seen}`,
-        );
-      }
+      const { done, value } = await deadline(this.#lines.read(), LONGEST).catch(() => {
+        throw new Error(`it never wrote ${pattern}, but: ${this.#seen}`);
+      });
+      if (done) throw new Error(`it ended before it wrote ${pattern}, after: ${this.#seen}`);
       this.#seen += value;
     }
   }

@@ -485,17 +485,19 @@ Deno.test("pidproxy does not wait for the pidfile of a command that failed", asy
   assertLess(ms, SLACK);
 });
 
-Deno.test("pidproxy keeps a signal for a daemon that has not written its pidfile yet", async () => {
-  await using proxied = await Proxied.start(background("late=800"), {
-    awaited: "daemon \\d+",
-    flags: ["--wait", "5s"],
+for (const signal of ["SIGHUP", "SIGTERM"] as const) {
+  Deno.test(`pidproxy keeps ${signal} for a daemon that has not written its pidfile yet`, async () => {
+    await using proxied = await Proxied.start(background("late=800"), {
+      awaited: "daemon \\d+",
+      flags: ["--wait", "5s"],
+    });
+    await until(() => !commandOf(proxied.running.pid), "the command has ended");
+    proxied.running.kill(signal);
+    await proxied.running.line(new RegExp(`ready[^]*${signal}`));
+    if (signal === "SIGHUP") proxied.running.kill("SIGTERM");
+    assertEquals((await proxied.running.status).code, 0);
   });
-  await until(() => !commandOf(proxied.running.pid), "the command has ended");
-  for (const signal of ["SIGHUP", "SIGTERM"] as const) proxied.running.kill(signal);
-  assertEquals((await proxied.running.status).code, 0);
-  await proxied.running.line(/ready[^]*SIGHUP/);
-  await proxied.running.line(/ready[^]*SIGTERM/);
-});
+}
 
 Deno.test("pidproxy follows a daemon that hands over to another", async () => {
   await using proxied = await Proxied.start(background(), { flags: ["--wait", "5s"] });
