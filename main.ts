@@ -3,7 +3,7 @@ import { commands, pidproxy } from "./commands/mod.ts";
 import { type Command, parse } from "./lib/cli.ts";
 import { Refusal, UsageError } from "./lib/errors.ts";
 import { calledAs } from "./lib/process.ts";
-import { attach, beQuiet, error as report, print } from "./lib/report.ts";
+import { attach, beQuiet, error as report, flush, print } from "./lib/report.ts";
 import { commandHelp, help, usageLine } from "./lib/usage.ts";
 import { version } from "./lib/version.ts";
 
@@ -53,4 +53,6 @@ async function run(command: Command, args: readonly string[]): Promise<number> {
   }
 }
 
-Deno.exit(await main(Deno.args));
+const status = await main(Deno.args);
+await flush();
+Deno.exit(status);

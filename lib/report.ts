@@ -1,9 +1,20 @@
 /**
  * Every word sipid says. What was asked for goes to stdout; what happened goes to stderr, in a
  * log with the time before it, on a terminal without, and with one live line while it waits.
+ *
+ * What happened is written beside the work: a pipe that is full and that nobody reads holds up
+ * neither a SIGTERM nor the SIGKILL after it.
  */
+// @ts-types="../toolchain/std/deadline.d.ts"
+import { deadline } from "@std/async/deadline";
+
+/** Milliseconds that stderr is given at the end to take what it has not taken yet. */
+const FLUSH_PATIENCE = 1_000;
 
 const encoder = new TextEncoder();
+/** All that was said on stderr so far, and taken. */
+let said = Promise.resolve();
+let mayBlock: boolean | undefined;
 let quiet = false;
 let liveLineShown = false;
 
@@ -14,7 +25,7 @@ export function beQuiet(): void {
 
 /** What was asked for, on stdout. */
 export function print(text: string): void {
-  write(Deno.stdout, text);
+  writeAllSync(Deno.stdout, encoder.encode(text));
 }
 
 /** What was done or found, on stderr. */
@@ -29,14 +40,14 @@ export function error(text: string): void {
 
 /** Text of several lines that goes with an error, on stderr, as it is. */
 export function attach(text: string): void {
-  write(Deno.stderr, text);
+  say(text);
 }
 
 /** What is being waited for: replaces the live line. Says nothing where stderr is no terminal. */
 export function live(text: string): void {
   if (quiet || !Deno.stderr.isTerminal()) return;
   clearLive();
-  write(Deno.stderr, printable(text).slice(0, width() - 1));
+  say(printable(text).slice(0, width() - 1));
   liveLineShown = true;
 }
 
@@ -53,13 +64,13 @@ function width(): number {
 export function clearLive(): void {
   if (!liveLineShown) return;
   liveLineShown = false;
-  write(Deno.stderr, "\r\x1b[K");
+  say("\r\x1b[K");
 }
 
 function line(text: string): void {
   clearLive();
   const when = Deno.stderr.isTerminal() ? "" : `${new Date().toISOString()} `;
-  write(Deno.stderr, `${when}sipid: ${printable(text)}\n`);
+  say(`${when}sipid: ${printable(text)}\n`);
 }
 
 /** File and program names are strangers' words: none of them may forge a line or steer a terminal. */
@@ -70,11 +81,41 @@ function printable(text: string): string {
   });
 }
 
-function write(to: typeof Deno.stdout, text: string): void {
-  let rest = encoder.encode(text);
+/** Writes text to stderr: at once where that cannot block, else beside the work. */
+function say(text: string): void {
+  const bytes = encoder.encode(text);
+  mayBlock ??= stderrMayBlock();
+  if (mayBlock) said = said.then(() => writeAll(bytes));
+  else writeAllSync(Deno.stderr, bytes);
+}
+
+/** Files and /dev/null take all at once, or refuse it; pipes and terminals can be full. */
+function stderrMayBlock(): boolean {
   try {
-    while (rest.length > 0) rest = rest.subarray(to.writeSync(rest));
+    const { isFile, isCharDevice } = Deno.statSync("/dev/stderr");
+    return !isFile && !(isCharDevice && !Deno.stderr.isTerminal());
   } catch {
-    // A closed pipe or a full disk under the log: the work goes on, the exit status still tells.
+    return true;
   }
+}
+
+function writeAllSync(to: typeof Deno.stdout, bytes: Uint8Array): void {
+  try {
+    for (let rest = bytes; rest.length > 0;) rest = rest.subarray(to.writeSync(rest));
+  } catch {
+    // A closed pipe or a full disk: the work goes on, the exit status still tells.
+  }
+}
+
+async function writeAll(bytes: Uint8Array): Promise<void> {
+  try {
+    for (let rest = bytes; rest.length > 0;) rest = rest.subarray(await Deno.stderr.write(rest));
+  } catch {
+    // The same.
+  }
+}
+
+/** Returns when stderr has taken everything, or will not. */
+export async function flush(): Promise<void> {
+  await deadline(said, FLUSH_PATIENCE).catch(() => {});
 }

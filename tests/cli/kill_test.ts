@@ -15,6 +15,7 @@ import {
   fixture,
   lockedElsewhere,
   type Result,
+  run,
   Running,
   runs,
   SIPID,
@@ -445,4 +446,19 @@ Deno.test("kill does not signal itself when its own number stands in an old pidf
   await using killer = await Running.start("sh", ["-c", script]);
   assertEquals((await killer.status).code, 0);
   assert(!exists(path));
+});
+
+Deno.test("kill kills though its stderr is a full pipe that nobody reads", async () => {
+  using dir = new TempDir();
+  await using job = await fixture("ignores_term");
+  const path = dir.write("web.pid", String(job.pid));
+  const args = `kill --pid-file ${path} --grace-period 300ms`;
+  // The writer fills the pipe and blocks; the reader is open and reads nothing.
+  const script = `mkfifo full; exec 3<>full; cat /dev/zero >&3 & writer=$!
+    until grep -q '(cat) S' /proc/$writer/stat; do :; done
+    ${SIPID} ${args} 2>&3; code=$?; kill $writer; exit $code`;
+  const { code, ms } = await run("sh", ["-c", script], { cwd: dir.path });
+  assertEquals(code, 0);
+  assertEquals((await job.status).signal, "SIGKILL");
+  assertLess(ms, 300 + 1_000 + 2 * SLACK);
 });
