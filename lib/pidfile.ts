@@ -46,6 +46,8 @@ export interface LockedPidfile {
 
 /** Milliseconds that a lock somebody else holds is waited for. */
 const LOCK_PATIENCE = 400;
+/** The same where nobody is seen to hold it: a very busy machine, or a holder in another namespace. */
+const UNSEEN_PATIENCE = 10_000;
 /** Milliseconds that an empty file is given to be written. */
 const EMPTY_PATIENCE = 200;
 /** Bytes; what is longer is no pidfile. */
@@ -140,28 +142,36 @@ function locked(path: string, opened: Opened): LockedPidfile {
   };
 }
 
-async function lock(
-  path: string,
-  file: Deno.FsFile,
-  patience: number,
-): Promise<void> {
+async function lock(path: string, file: Deno.FsFile, patience: number): Promise<void> {
   const pending = file.lock(true);
   try {
-    await deadline(pending, Math.max(0, patience));
-  } catch (error) {
-    if (!isTimeout(error)) {
-      file.close();
-      throw refusalFor(`cannot lock ${path}`, error);
-    }
+    if (await within(pending, patience)) return;
     const { dev, ino } = file.statSync();
-    const holder = lockHolder(dev, ino ?? 0);
-    // The lock may still come, when nobody wants it any more.
-    pending.then(() => file.close(), () => file.close());
+    let holder = lockHolder(dev, ino ?? 0);
+    if (holder === undefined) {
+      if (await within(pending, UNSEEN_PATIENCE)) return;
+      holder = lockHolder(dev, ino ?? 0);
+    }
     throw new LockedElsewhere(
       `another process is locking ${path}` +
-        (holder === undefined ? "" : `: ${describe(holder)}`) +
+        (holder?.process === undefined ? "" : `: ${describe(holder.process)}`) +
         "; wait for it to end, or find it with: fuser -v " + path,
     );
+  } catch (error) {
+    // The lock may still come, when nobody wants it any more.
+    pending.then(() => file.close(), () => file.close());
+    throw error instanceof Refusal ? error : refusalFor(`cannot lock ${path}`, error);
+  }
+}
+
+/** Whether it comes in time, in milliseconds. */
+async function within(pending: Promise<void>, patience: number): Promise<boolean> {
+  try {
+    await deadline(pending, Math.max(0, patience));
+    return true;
+  } catch (error) {
+    if (isTimeout(error)) return false;
+    throw error;
   }
 }
 

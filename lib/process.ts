@@ -217,11 +217,15 @@ export function describe(one: Process): string {
 }
 
 /**
- * The process that holds an flock(2) on the file, where the kernel tells.
+ * Who holds an flock(2) on the file: its process, where that still runs. Undefined where nobody
+ * but this very process does, as far as the kernel tells.
  *
  * @param dev,ino the file's device and inode, as stat(2) gives them
  */
-export function lockHolder(dev: number, ino: number): Process | undefined {
+export function lockHolder(
+  dev: number,
+  ino: number,
+): { readonly process: Process | undefined } | undefined {
   const hex = (number: number): string => number.toString(16).padStart(2, "0");
   const [major, minor] = [
     (dev >> 8) & 0xfff,
@@ -230,10 +234,10 @@ export function lockHolder(dev: number, ino: number): Process | undefined {
   const file = `${hex(major)}:${hex(minor)}:${ino}`;
   for (const line of (readProc("locks") ?? "").split("\n")) {
     // "1: FLOCK  ADVISORY  WRITE 812 fe:00:131 0 EOF"; waiting ones have an arrow and differ.
-    const [, kind, , , pid, where] = line.split(/\s+/);
-    if (kind !== "FLOCK" || where !== file) continue;
-    const parsedPid = parsePid(pid ?? "");
-    return parsedPid === undefined ? undefined : findProcess(parsedPid);
+    const [, kind, , , text, where] = line.split(/\s+/);
+    if (kind !== "FLOCK" || where !== file || text === String(Deno.pid)) continue;
+    const pid = parsePid(text ?? "");
+    return { process: pid === undefined ? undefined : findProcess(pid) };
   }
   return undefined;
 }

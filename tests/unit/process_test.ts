@@ -110,7 +110,7 @@ Deno.test("lockHolder() names the process that holds the lock", async () => {
   const { dev, ino } = Deno.statSync(path);
   assertEquals(lockHolder(dev, ino!), undefined);
   await using locker = await lockedElsewhere(path);
-  assertEquals(lockHolder(dev, ino!)?.pid as number, locker.pid);
+  assertEquals(lockHolder(dev, ino!)?.process?.pid as number, locker.pid);
 });
 
 Deno.test("no question about a process fails because it goes at that moment", async () => {
