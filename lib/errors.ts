@@ -18,6 +18,7 @@ export class UsageError extends Error {
   override readonly name: string = "UsageError";
 }
 
+const NO_LOCKS = "the file system has no locks: use a path on one that has, such as /run";
 /** What a person can do about an errno, by its name in errno(3). */
 const WAYS_OUT: Readonly<Record<string, string>> = {
   EACCES: "run it as root, or as the user who owns it",
@@ -30,10 +31,15 @@ const WAYS_OUT: Readonly<Record<string, string>> = {
   ELOOP: "its symlinks go round in a circle: mend them",
   EMFILE: "raise the limit of open files (ulimit -n)",
   ENFILE: "the whole system is out of open files",
-  ENOLCK: "the file system has no locks: use a path on one that has, such as /run",
-  EOPNOTSUPP: "the file system has no locks: use a path on one that has, such as /run",
-  EBADF: "the file system has no locks: use a path on one that has, such as /run",
-  ENOSYS: "the file system has no locks: use a path on one that has, such as /run",
+  ENOLCK: NO_LOCKS,
+  EOPNOTSUPP: NO_LOCKS,
+  ENOTSUP: NO_LOCKS, // the same number on Linux
+  EBADF: NO_LOCKS,
+  ENOSYS: NO_LOCKS,
+  EIO: "the disk may be failing: look into the kernel's log (dmesg)",
+  ENOMEM: "free some memory and try again",
+  EBUSY: "try again, or see what uses it: fuser -v",
+  EINTR: "try again",
   ESTALE: "the file is gone from its server: try again",
 };
 
@@ -42,8 +48,11 @@ const NAMES: Readonly<Record<string, string>> = {
   1: "EPERM",
   2: "ENOENT",
   3: "ESRCH",
+  4: "EINTR",
+  5: "EIO",
   8: "ENOEXEC",
   9: "EBADF",
+  12: "ENOMEM",
   13: "EACCES",
   16: "EBUSY",
   17: "EEXIST",

@@ -56,8 +56,10 @@ function refuseSpecial(path: string, info: Deno.FileInfo): void {
 
 /** Whether the path still names the open file. */
 export function isNamedBy(path: string, file: Deno.FsFile): boolean {
-  const info = ifThere(() => Deno.lstatSync(path));
-  return info !== undefined && isSame(info, file.statSync());
+  return attempt(`cannot look at ${path}`, () => {
+    const info = ifThere(() => Deno.lstatSync(path));
+    return info !== undefined && isSame(info, file.statSync());
+  });
 }
 
 function isSame(one: Deno.FileInfo, other: Deno.FileInfo): boolean {

@@ -8,10 +8,11 @@
 // @ts-types="../../toolchain/std/parse_args.d.ts"
 import { parseArgs } from "@std/cli/parse-args";
 import { contention } from "./contention.ts";
+import { faults } from "./faults.ts";
 import { interrupted } from "./interrupted.ts";
 import { type Part, Random, type Row } from "./torture.ts";
 
-const PARTS: Readonly<Record<string, Part>> = { contention, interrupted };
+const PARTS: Readonly<Record<string, Part>> = { contention, interrupted, faults };
 
 const options = parseArgs(Deno.args, { string: ["seed"] });
 const words = options._.map(String);
