@@ -9,10 +9,21 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { contention } from "./contention.ts";
 import { faults } from "./faults.ts";
+import { fuzz } from "./fuzz.ts";
+import { http } from "./http.ts";
 import { interrupted } from "./interrupted.ts";
+import { clock, recycled } from "./recycled.ts";
 import { type Part, Random, type Row } from "./torture.ts";
 
-const PARTS: Readonly<Record<string, Part>> = { contention, interrupted, faults };
+const PARTS: Readonly<Record<string, Part>> = {
+  contention,
+  interrupted,
+  faults,
+  recycled,
+  clock,
+  fuzz,
+  http,
+};
 
 const options = parseArgs(Deno.args, { string: ["seed"] });
 const words = options._.map(String);
