@@ -4,10 +4,11 @@
 
 PREFIX ?= /usr/local
 DENO ?=
+ARGS ?=
 
 task = deno=$$(DENO='$(DENO)' sh toolchain/find_deno.sh) && "$$deno" task --quiet
 
-.PHONY: build demo test e2e check fmt install clean help
+.PHONY: build demo test e2e torture check fmt install clean help
 
 build: ## the toolchain and dist/sipid (the default)
 	@$(task) build
@@ -20,6 +21,9 @@ test: ## format, lint, types, unit tests and the tests of dist/sipid
 
 e2e: ## with real Monit, Supervisor, MariaDB, nginx; as root, on a machine that may get them
 	@$(task) e2e
+
+torture: ## try to break it; ARGS="[--seed N] [long] [PART ...]"; about two minutes, long: forty
+	@ARGS='$(ARGS)' $(task) torture
 
 check: ## format, lint and types alone
 	@$(task) check

@@ -276,6 +276,17 @@ export async function peakOf(dir: string, args: string[]) {
   return { ...result, peak };
 }
 
+const SENSIBLE = [
+  "claim --pid 2147483647 --pid-file a.pid",
+  "claim --pid 17 --pid-file=b/c.pid --exec /bin/sh",
+  "kill --pid-file a.pid --grace-period 0s",
+  "kill -pid-file b/c.pid --show-stacks --quiet",
+  "status --pid-file a.pid --json",
+  "pidproxy a.pid true",
+  "pidproxy --wait 0s a.pid false",
+  "wait-until-healthy --url http://127.0.0.1:1/ --timeout 10ms",
+];
+
 async function argumentLists(random: Random, dir: string, times: number): Promise<Row> {
   const cwd = `${dir}/arguments`;
   Deno.mkdirSync(cwd);
@@ -306,7 +317,11 @@ async function argumentLists(random: Random, dir: string, times: number): Promis
   ];
   const codes: Record<number, number> = {};
   await inParallel(Array.from({ length: times }), 2, async () => {
-    const args = Array.from({ length: random.below(8) }, () => random.pick(words));
+    // Half of them start as what makes sense.
+    const args = random.below(2) === 0 ? [] : random.pick(SENSIBLE).split(" ");
+    for (let count = random.below(4); count > 0; count--) {
+      args.splice(random.below(args.length + 1), random.below(2), random.pick(words));
+    }
     const { code, signal, stderr, stdout } = await run(SIPID, args, { cwd });
     codes[code] = (codes[code] ?? 0) + 1;
     const facts = { args, code, signal, stdout, stderr };

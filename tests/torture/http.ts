@@ -91,9 +91,10 @@ export const http: Part = async ({ dir, long, random }) => {
   });
   return [
     {
-      what: `answers: ${Object.keys(ANSWERS).join(", ")}`,
+      what: "answers that are none, or without end",
       times: kinds.length,
       seen: `${most} KiB at most`,
+      note: `answers: ${Object.keys(ANSWERS).join("; ")}`,
     },
     {
       what: "healthy answers with some characters changed, left out or put in",

@@ -9,7 +9,7 @@ export const interrupted: Part = async ({ dir, long, random }) => {
   const duration = await measure("kill", "--pid-file", path);
   const rows = [];
   for (const signal of ["SIGKILL", "SIGTERM", "SIGINT", "SIGHUP"] as const) {
-    const rounds = signal === "SIGKILL" ? (long ? 1_000 : 60) : (long ? 200 : 15);
+    const rounds = signal === "SIGKILL" ? (long ? 1_000 : 60) : (long ? 100 : 15);
     const seen: Record<string, number> = {};
     for (let round = 0; round < rounds; round++) {
       const moment = (): number => random.next() * duration * 1.2;

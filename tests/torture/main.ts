@@ -12,7 +12,9 @@ import { faults } from "./faults.ts";
 import { fuzz } from "./fuzz.ts";
 import { http } from "./http.ts";
 import { interrupted } from "./interrupted.ts";
+import { proxies } from "./proxies.ts";
 import { clock, recycled } from "./recycled.ts";
+import { surroundings } from "./surroundings.ts";
 import { type Part, Random, type Row } from "./torture.ts";
 
 const PARTS: Readonly<Record<string, Part>> = {
@@ -23,6 +25,8 @@ const PARTS: Readonly<Record<string, Part>> = {
   clock,
   fuzz,
   http,
+  surroundings,
+  proxies,
 };
 
 const options = parseArgs(Deno.args, { string: ["seed"] });
@@ -62,14 +66,16 @@ for (const name of wanted) {
     say(
       `repeat it with: make torture ARGS="--seed ${seed}${long ? " long" : ""} ${name}"`,
     );
-    Deno.exit(1);
+    Deno.exitCode = 1;
   } finally {
     Deno.removeSync(dir, { recursive: true });
   }
+  if (Deno.exitCode !== 0) Deno.exit();
 }
 say("");
 say(table([
   ["part", "what", "times", "seen"],
   ...rows.map(({ part, what, times, seen }) => [part, what, String(times), seen]),
 ]));
+for (const { note } of rows) if (note !== undefined) say(`\n${note}`);
 say(`\nevery promise held, in ${((performance.now() - begin) / 1000).toFixed(0)} s, seed ${seed}`);

@@ -32,6 +32,8 @@ export interface Row {
   readonly what: string;
   readonly times: number;
   readonly seen: string;
+  /** More of it, for below the table. */
+  readonly note?: string;
 }
 
 /** What a part is given. */
