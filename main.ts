@@ -2,6 +2,7 @@
 import { commands, pidproxy } from "./commands/mod.ts";
 import { type Command, parse } from "./lib/cli.ts";
 import { Refusal, UsageError } from "./lib/errors.ts";
+import { didYouMean } from "./lib/nearest.ts";
 import { calledAs } from "./lib/process.ts";
 import { attach, beQuiet, error as report, flush, print } from "./lib/report.ts";
 import { commandHelp, help, usageLine } from "./lib/usage.ts";
@@ -22,7 +23,8 @@ async function main(args: readonly string[]): Promise<number> {
   }
   const command = commands.find(({ name }) => name === first);
   if (command === undefined) {
-    if (first !== "") report(`unknown command "${first}"`);
+    const known = commands.map(({ name }) => name);
+    if (first !== "") report(`unknown command "${first}"${didYouMean(first, known)}`);
     attach(help(commands, version));
     return 2;
   }

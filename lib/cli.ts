@@ -5,6 +5,7 @@
 // @ts-types="../toolchain/std/parse_args.d.ts"
 import { parseArgs } from "@std/cli/parse-args";
 import { UsageError } from "./errors.ts";
+import { didYouMean } from "./nearest.ts";
 
 /** One flag of a command. `T` is what the command gets for it. */
 export interface Flag<T> {
@@ -48,6 +49,10 @@ export interface Operands {
   readonly usage: string;
   /** How many there must be at least. */
   readonly least: number;
+  /** How many there may be at most; undefined where there is no end to them. */
+  readonly most?: number;
+  /** The words the first one may be; undefined for any. */
+  readonly choices?: () => readonly string[];
 }
 
 /** Declares a command; `run` gets the values of its own flags, with their types. */
@@ -136,13 +141,21 @@ export function parse({ flags: own, operands: taken }: Command, args: readonly s
   const given = parseArgs(words, { string: names });
   const values: Record<string, unknown> = {};
   for (const name of names) values[name] = valueOf(name, flags[name]!, given[name]);
-  if (taken === undefined && operands.length > 0) {
-    throw new UsageError(`unexpected operand "${operands[0]}"`);
-  }
-  if (taken !== undefined && operands.length < taken.least) {
-    throw new UsageError(`operands are missing: ${taken.usage}`);
-  }
+  checkOperands(taken ?? { usage: "", least: 0, most: 0 }, operands);
   return { help, quiet: values.quiet === true, values, operands };
+}
+
+function checkOperands(
+  { usage, least, most = Infinity, choices }: Operands,
+  operands: readonly string[],
+): void {
+  if (operands.length > most) throw new UsageError(`unexpected operand "${operands[most]}"`);
+  if (operands.length < least) throw new UsageError(`operands are missing: ${usage}`);
+  const [first] = operands;
+  const known = choices?.();
+  if (first === undefined || known === undefined || known.includes(first)) return;
+  const nearest = didYouMean(first, known);
+  throw new UsageError(`there is no "${first}"${nearest || `; there are ${known.join(", ")}`}`);
 }
 
 function valueOf(
@@ -183,7 +196,8 @@ function split(
       return { words, operands: [], help: true };
     }
     if (!Object.hasOwn(flags, name)) {
-      throw new UsageError(`unknown flag ${arg.replace(/=.*/s, "")}`);
+      const nearest = didYouMean(`--${name}`, Object.keys(flags).map((it) => `--${it}`));
+      throw new UsageError(`unknown flag ${arg.replace(/=.*/s, "")}${nearest}`);
     }
     if (value !== undefined) words.push(`--${name}=${value}`);
     else if (flags[name]!.value === undefined) words.push(`--${name}=true`);

@@ -10,7 +10,15 @@ import {
 import { closedPort, httpServer } from "../servers.ts";
 import { fixture, type Result, run, SIPID, sipid, TempDir } from "../support.ts";
 
-const COMMANDS = ["claim", "kill", "status", "wait-until-healthy", "pidproxy"];
+const COMMANDS = [
+  "claim",
+  "kill",
+  "status",
+  "wait-until-healthy",
+  "pidproxy",
+  "help",
+  "completions",
+];
 
 /** Runs a command line on a terminal: what it wrote there, stdout and stderr together. */
 function onTerminal(dir: TempDir, commandLine: string): Promise<Result> {
@@ -53,6 +61,34 @@ Deno.test("the help of a command names each flag, each exit status and two examp
   for (const status of [0, 1, 2]) assertMatch(stdout, new RegExp(`^  ${status} {5}\\w`, "m"));
   assertMatch(stdout, /Examples:\n {2}sipid kill .*\n {2}sipid kill .*\n$/);
 });
+
+Deno.test("sipid help shows the same", async () => {
+  assertEquals((await sipid("help")).stdout, (await sipid("--help")).stdout);
+  for (const name of COMMANDS) {
+    const { code, stdout } = await sipid("help", name);
+    assertEquals(code, 0);
+    assertEquals(stdout, (await sipid(name, "--help")).stdout);
+  }
+});
+
+const MISTYPED: [string[], string][] = [
+  [["calim"], 'unknown command "calim"; did you mean claim?'],
+  [["KILL"], 'unknown command "KILL"; did you mean kill?'],
+  [["stop"], 'unknown command "stop"\n'],
+  [["wait_until_healthy"], "did you mean wait-until-healthy?"],
+  [["kill", "--pidfile", "x"], "unknown flag --pidfile; did you mean --pid-file?"],
+  [["kill", "-pid-fiel=x"], "unknown flag -pid-fiel; did you mean --pid-file?"],
+  [["claim", "--force"], "unknown flag --force\n"],
+  [["help", "klil"], 'help: there is no "klil"; did you mean kill?'],
+  [["help", "stop"], 'there is no "stop"; there are claim, kill, status,'],
+];
+for (const [args, message] of MISTYPED) {
+  Deno.test(`${args.join(" ")} is answered with the nearest, if there is one`, async () => {
+    const { code, stdout, stderr } = await sipid(...args);
+    assertEquals({ code, stdout }, { code: 2, stdout: "" });
+    assertStringIncludes(stderr, message);
+  });
+}
 
 Deno.test("--help counts only where a flag can stand", async () => {
   using dir = new TempDir();

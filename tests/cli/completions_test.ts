@@ -1,0 +1,124 @@
+/** `sipid completions`, in the real shells. */
+// @ts-types="../../toolchain/std/assert.d.ts"
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { run, sipid, TempDir } from "../support.ts";
+
+/** A folder with the script of a shell, a file and a folder to complete. */
+async function prepared(shell: string): Promise<TempDir> {
+  const dir = new TempDir();
+  const { code, stdout } = await sipid("completions", shell);
+  assertEquals(code, 0);
+  dir.write("script", stdout);
+  dir.write("web.pid", "");
+  dir.write("two words.pid", "");
+  Deno.mkdirSync(dir.file("weblogs"));
+  return dir;
+}
+
+/** What bash offers for the last word of a command line. */
+async function inBash(...words: string[]): Promise<string[]> {
+  using dir = await prepared("bash");
+  const script = `. ./script; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
+    "$(complete -p sipid | sed 's/.*-F \\([^ ]*\\) .*/\\1/')"; printf '%s\\n' "\${COMPREPLY[@]}"`;
+  const args = ["--norc", "-c", script, "bash", "sipid", ...words];
+  const { code, stdout, stderr } = await run("bash", args, { cwd: dir.path });
+  assertEquals([code, stderr], [0, ""]);
+  return stdout.split("\n").filter((line) => line !== "").sort();
+}
+
+/** What fish offers. */
+async function inFish(...words: string[]): Promise<string[]> {
+  using dir = await prepared("fish");
+  const line = ["sipid", ...words].join(" ");
+  const { code, stdout, stderr } = await run(
+    "fish",
+    ["--no-config", "-c", `source script; complete --do-complete='${line}'`],
+    { cwd: dir.path, env: { HOME: dir.path } },
+  );
+  assertEquals([code, stderr], [0, ""]);
+  return stdout.split("\n").filter((it) => it !== "").map((it) => it.split("\t")[0]!).sort();
+}
+
+/**
+ * What zsh adds as matches, on a terminal of its own. Its completion works in the line editor
+ * alone, so a shell is typed to; a `compadd` of the test's writes down what is added.
+ */
+async function inZsh(...words: string[]): Promise<string[]> {
+  using dir = await prepared("zsh");
+  dir.write(
+    "rc",
+    `autoload -Uz compinit; compinit -u -d ./dump; . ./script
+    compadd() {
+      local -a hits
+      [[ " $* " == *\\ -[OAD]\\ * ]] || builtin compadd -O hits "$@"
+      (( $#hits )) && print -rl -- $hits >>./hits
+      builtin compadd "$@"
+    }
+    finish() { : >./done; exit }
+    comppostfuncs=(finish)
+    bindkey '^I' complete-word
+    : >./ready`,
+  );
+  dir.write(
+    "drive",
+    `zmodload zsh/zpty
+    appears() { repeat 1000; do [[ -e $1 ]] && return; zpty -r -t shell piece; sleep 0.01; done; exit 1 }
+    zpty shell 'TERM=dumb zsh -f -i'
+    zpty -w shell '. ./rc'
+    appears ready
+    zpty -w -n shell "$1"$'\\t'
+    appears done
+    [[ ! -e hits ]] || cat hits`,
+  );
+  const options = { cwd: dir.path, env: { HOME: dir.path } };
+  const args = ["-f", "drive", ["sipid", ...words].join(" ")];
+  const { code, stdout } = await run("zsh", args, options);
+  assertEquals(code, 0, "the shell answers");
+  return [...new Set(stdout.split("\n").filter((line) => line !== ""))].sort();
+}
+
+const COMMANDS = ["claim", "completions", "help", "kill", "pidproxy", "status"];
+
+Deno.test("bash completes commands, flags, file names and shells", async () => {
+  assertEquals(await inBash(""), [...COMMANDS, "--help", "--version", "wait-until-healthy"].sort());
+  assertEquals(await inBash("cl"), ["claim"]);
+  assertEquals(await inBash("kill", "--g"), ["--grace-period"]);
+  assertEquals(await inBash("kill", "--pid-file", "web"), ["web.pid", "weblogs"]);
+  assertEquals(await inBash("kill", "-pid-file", "two"), ["two words.pid"]);
+  assertEquals(await inBash("kill", "--pid-file", "=", "web.p"), ["web.pid"]);
+  assertEquals(await inBash("kill", "--grace-period", ""), []);
+  assertEquals(await inBash("completions", ""), ["bash", "fish", "zsh"]);
+  assertEquals(await inBash("help", "st"), ["status"]);
+  assertEquals(await inBash("pidproxy", "web.p"), ["web.pid"]);
+  assert((await inBash("pidproxy", "web.pid", "slee")).includes("sleep"));
+});
+
+Deno.test("the bash script is clean under shellcheck", async () => {
+  using dir = await prepared("bash");
+  const { code, stdout } = await run("shellcheck", ["-s", "bash", dir.file("script")]);
+  assertEquals([code, stdout], [0, ""]);
+});
+
+Deno.test("fish completes commands, flags, file names and shells", async () => {
+  assertEquals(await inFish("c"), ["claim", "completions"]);
+  assertEquals(await inFish("kill", "--g"), ["--grace-period"]);
+  assertEquals(await inFish("kill", "--pid-file", "web"), ["web.pid", "weblogs/"]);
+  assertEquals(await inFish("kill", "--pid-file=web.p"), ["--pid-file=web.pid"]);
+  assertEquals(await inFish("completions", ""), ["bash", "fish", "zsh"]);
+  assertEquals(await inFish("help", "st"), ["status"]);
+});
+
+Deno.test("zsh completes commands, flags, file names and shells", async () => {
+  assertEquals(await inZsh("cl"), ["claim"]);
+  assertEquals(await inZsh("kill", "--g"), ["--grace-period"]);
+  assertEquals(await inZsh("kill", "--pid-file", "web"), ["web.pid", "weblogs"]);
+  assertEquals(await inZsh("completions", ""), ["bash", "fish", "zsh"]);
+  assertEquals(await inZsh("help", "st"), ["status"]);
+  assertEquals(await inZsh("pidproxy", "web.p"), ["web.pid"]);
+});
+
+Deno.test("completions for a shell there is none for are wrong usage", async () => {
+  const { code, stderr } = await sipid("completions", "zhs");
+  assertEquals(code, 2);
+  assertStringIncludes(stderr, 'there is no "zhs"; did you mean zsh?');
+});
