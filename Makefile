@@ -8,7 +8,7 @@ ARGS ?=
 
 task = deno=$$(DENO='$(DENO)' sh toolchain/find_deno.sh) && "$$deno" task --quiet
 
-.PHONY: build demo test e2e torture check fmt install clean help
+.PHONY: build demo test e2e torture check docs release fmt install clean help
 
 build: ## the toolchain and dist/sipid (the default)
 	@$(task) build
@@ -28,11 +28,24 @@ torture: ## try to break it; ARGS="[--seed N] [long] [PART ...]"; about two minu
 check: ## format, lint and types alone
 	@$(task) check
 
+docs: ## make docs/sipid.1 and the README's reference anew from the table of commands
+	@$(task) docs
+
+release: build ## dist/sipid-VERSION-linux-ARCH.tar.gz and SHA256SUMS; prints the lines for BOSH
+	@sh toolchain/release.sh
+
 fmt: ## format everything in place
 	@$(task) fmt
 
-install: build ## install sipid below PREFIX (default /usr/local); DESTDIR is honoured
+install: build ## install sipid, its man page and completions below PREFIX (default /usr/local); DESTDIR is honoured
 	install -D -m 0755 dist/sipid '$(DESTDIR)$(PREFIX)/bin/sipid'
+	install -D -m 0644 docs/sipid.1 '$(DESTDIR)$(PREFIX)/share/man/man1/sipid.1'
+	install -d '$(DESTDIR)$(PREFIX)/share/bash-completion/completions' \
+	  '$(DESTDIR)$(PREFIX)/share/zsh/site-functions' \
+	  '$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d'
+	dist/sipid completions bash >'$(DESTDIR)$(PREFIX)/share/bash-completion/completions/sipid'
+	dist/sipid completions zsh >'$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_sipid'
+	dist/sipid completions fish >'$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/sipid.fish'
 
 clean: ## remove dist/; the fetched toolchain stays in the user's cache folder
 	rm -rf dist

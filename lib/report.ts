@@ -30,12 +30,12 @@ export function print(text: string): void {
 
 /** What was done or found, on stderr. */
 export function info(text: string): void {
-  if (!quiet) line(text);
+  if (!quiet) line("sipid:", text);
 }
 
 /** Why it was refused or failed, on stderr. */
 export function error(text: string): void {
-  line(text);
+  line(hasColour() ? "\x1b[1;31msipid:\x1b[0m" : "sipid:", text);
 }
 
 /** Text of several lines that goes with an error, on stderr, as it is. */
@@ -67,10 +67,15 @@ export function clearLive(): void {
   say("\r\x1b[K");
 }
 
-function line(text: string): void {
+/** Colour is for terminals whose user has not set NO_COLOR. Source: https://no-color.org. */
+function hasColour(): boolean {
+  return Deno.stderr.isTerminal() && !Deno.env.get("NO_COLOR") && Deno.env.get("TERM") !== "dumb";
+}
+
+function line(name: string, text: string): void {
   clearLive();
   const when = Deno.stderr.isTerminal() ? "" : `${new Date().toISOString()} `;
-  say(`${when}sipid: ${printable(text)}\n`);
+  say(`${when}${name} ${printable(text)}\n`);
 }
 
 /** File and program names are strangers' words: none of them may forge a line or steer a terminal. */

@@ -21,9 +21,13 @@ const COMMANDS = [
 ];
 
 /** Runs a command line on a terminal: what it wrote there, stdout and stderr together. */
-function onTerminal(dir: TempDir, commandLine: string): Promise<Result> {
+function onTerminal(
+  dir: TempDir,
+  commandLine: string,
+  env: Record<string, string> = { TERM: "xterm", NO_COLOR: "1" },
+): Promise<Result> {
   const args = ["--quiet", "--return", "--command", commandLine, dir.file("typescript")];
-  return run("script", args, { env: { TERM: "xterm" } });
+  return run("script", args, { env: { PATH: Deno.env.get("PATH")!, ...env }, clearEnv: true });
 }
 
 Deno.test("sipid alone is wrong usage and shows the usage", async () => {
@@ -201,6 +205,23 @@ Deno.test("a line on a terminal does not", async () => {
   using dir = new TempDir();
   const { stdout } = await onTerminal(dir, `${SIPID} kill --pid-file ${dir.file("web.pid")}`);
   assertEquals(stdout, `sipid: there is no pidfile ${dir.file("web.pid")}: nothing to kill\r\n`);
+});
+
+Deno.test("an error has colour on a terminal alone, and not with NO_COLOR", async () => {
+  using dir = new TempDir();
+  const refused = `${SIPID} kill --pid-file ${dir.path}`;
+  const red = "\x1b[1;31msipid:\x1b[0m ";
+  const shown = async (env: Record<string, string>): Promise<string> =>
+    (await onTerminal(dir, refused, env)).stdout;
+  assert((await shown({ TERM: "xterm" })).startsWith(red));
+  assert((await shown({ TERM: "xterm", NO_COLOR: "" })).startsWith(red));
+  for (const env of [{ TERM: "xterm", NO_COLOR: "1" }, { TERM: "dumb" }]) {
+    assert((await shown(env)).startsWith("sipid: "));
+  }
+  const { stderr } = await run(SIPID, ["kill", "--pid-file", dir.path], {
+    env: { TERM: "xterm", FORCE_COLOR: "1" },
+  });
+  assertMatch(stderr, /^\S+Z sipid: /);
 });
 
 Deno.test("a wait on a terminal shows one live line, and takes it away at the end", async () => {

@@ -1,0 +1,42 @@
+/**
+ * What is made from the table of commands: the man page and the README's reference. Writes them;
+ * with `--check`, fails where they differ from what is there.
+ */
+import { commands } from "../commands/mod.ts";
+import { commandHelp } from "../lib/usage.ts";
+import { version } from "../lib/version.ts";
+import { manual } from "./manual.ts";
+import { fromFileUrl } from "./paths.ts";
+
+const README = fromFileUrl("../README.md");
+const MANUAL = fromFileUrl("../docs/sipid.1");
+const [BEGIN, END] = ["<!-- reference: made by make docs -->", "<!-- end of the reference -->"];
+
+/** The day the version has in the changelog, as mdoc(7) writes it. */
+function releaseDate(): string {
+  const changelog = Deno.readTextFileSync(fromFileUrl("../CHANGELOG.md"));
+  const day = new RegExp(`^## \\[${version}\\] - (\\S+)$`, "m").exec(changelog)?.[1];
+  if (day === undefined) throw new Error(`CHANGELOG.md has no day for version ${version}`);
+  const format = { day: "numeric", month: "long", year: "numeric", timeZone: "UTC" } as const;
+  return new Date(day).toLocaleDateString("en-US", format);
+}
+
+function withReference(readme: string): string {
+  const [start, end] = [readme.indexOf(BEGIN), readme.indexOf(END)];
+  if (start < 0 || end < start) throw new Error("README.md has no place for the reference");
+  const texts = commands.map((command) => `\`\`\`text\n${commandHelp(command)}\`\`\`\n`);
+  return `${readme.slice(0, start)}${BEGIN}\n\n${texts.join("\n")}\n${readme.slice(end)}`;
+}
+
+const readme = Deno.readTextFileSync(README);
+const made: [string, string][] = [
+  [README, withReference(readme)],
+  [MANUAL, manual(commands, version, releaseDate())],
+];
+for (const [path, text] of made) {
+  if (Deno.args[0] !== "--check") Deno.writeTextFileSync(path, text);
+  else if (Deno.readTextFileSync(path) !== text) {
+    Deno.stderr.writeSync(new TextEncoder().encode(`${path} is out of date: make docs\n`));
+    Deno.exitCode = 1;
+  }
+}
