@@ -1,5 +1,5 @@
 /** `sipid claim`: writes a PID into a pidfile unless a running process has it. */
-import { command, flag } from "../lib/cli.ts";
+import { type Command, command, flag } from "../lib/cli.ts";
 import { formatDuration } from "../lib/duration.ts";
 import { Refusal } from "../lib/errors.ts";
 import { findRival, type Holder } from "../lib/holder.ts";
@@ -15,7 +15,8 @@ const flags = {
   "exec": execFlag,
 };
 
-export const claim = command({
+/** The command `claim`. */
+export const claim: Command = command({
   name: "claim",
   purpose: "Write a PID into a pidfile, unless a running process has it already",
   flags,

@@ -3,7 +3,11 @@ import { type Command, command } from "../lib/cli.ts";
 import { completionsFor as scriptFor, SHELLS } from "../lib/completions.ts";
 import { print } from "../lib/report.ts";
 
-/** @param commands all commands, this one among them */
+/**
+ * The command `completions`.
+ *
+ * @param commands all commands, this one among them
+ */
 export function completionsFor(commands: () => readonly Command[]): Command {
   return command({
     name: "completions",

@@ -1,5 +1,5 @@
 /** The flags that more than one command has, and the parsers of their values. */
-import { flag, type ValueFlag } from "../lib/cli.ts";
+import { type Flag, flag, type ValueFlag } from "../lib/cli.ts";
 import { parseDuration } from "../lib/duration.ts";
 import { UsageError } from "../lib/errors.ts";
 import { parsePid, type Pid } from "../lib/process.ts";
@@ -10,7 +10,7 @@ export function pidFileFlag(help: string): ValueFlag<string> {
 }
 
 /** `--exec`, by which the commands know the pidfile's own process. */
-export const execFlag = flag(
+export const execFlag: Flag<string | undefined> = flag(
   "PATH",
   "count only a process that runs the program at PATH as the pidfile's own",
   (path) => path,

@@ -4,7 +4,11 @@ import { print } from "../lib/report.ts";
 import { commandHelp, help as wholeHelp } from "../lib/usage.ts";
 import { version } from "../lib/version.ts";
 
-/** @param commands all commands, this one among them */
+/**
+ * The command `help`.
+ *
+ * @param commands all commands, this one among them
+ */
 export function helpFor(commands: () => readonly Command[]): Command {
   return command({
     name: "help",

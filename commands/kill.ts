@@ -1,5 +1,5 @@
 /** `sipid kill`: stops the process a pidfile names, and removes the pidfile. */
-import { command, flag, flagSwitch, type Values } from "../lib/cli.ts";
+import { type Command, command, flag, flagSwitch, type Values } from "../lib/cli.ts";
 import { formatDuration } from "../lib/duration.ts";
 import { Refusal } from "../lib/errors.ts";
 import { findHolderSettled } from "../lib/holder.ts";
@@ -35,7 +35,8 @@ const flags = {
   ),
 };
 
-export const kill = command({
+/** The command `kill`. */
+export const kill: Command = command({
   name: "kill",
   purpose: "Stop the process that a pidfile names, by SIGTERM and in the end by SIGKILL, and " +
     "remove the pidfile",

@@ -5,7 +5,7 @@
 // @ts-types="../toolchain/std/delay.d.ts"
 import { delay } from "@std/async/delay";
 import { catchSignals, start } from "../lib/child.ts";
-import { command, flag } from "../lib/cli.ts";
+import { type Command, command, flag } from "../lib/cli.ts";
 import { formatDuration } from "../lib/duration.ts";
 import { Refusal } from "../lib/errors.ts";
 import { isUnchanged, type Look, look } from "../lib/pidfile.ts";
@@ -37,7 +37,8 @@ const IDLE = 250;
 /** Milliseconds after a request to end in which the end is expected. */
 const LIVELY_FOR = 60_000;
 
-export const pidproxy = command({
+/** The command `pidproxy`. */
+export const pidproxy: Command = command({
   name: "pidproxy",
   purpose: "Run COMMAND, pass signals on to the process that PID_FILE names, and end when both " +
     "have ended",

@@ -1,5 +1,5 @@
 /** `sipid status`: tells whether the process of a pidfile runs. Exit statuses after LSB. */
-import { command, flagSwitch } from "../lib/cli.ts";
+import { type Command, command, flagSwitch } from "../lib/cli.ts";
 import { formatDuration } from "../lib/duration.ts";
 import { Refusal } from "../lib/errors.ts";
 import { findHolder } from "../lib/holder.ts";
@@ -19,7 +19,8 @@ type Status =
 /** Source: Linux Standard Base, Core Specification, Init Script Actions. */
 const LSB = { running: 0, dead: 1, stopped: 3, unknown: 4 } as const;
 
-export const status = command({
+/** The command `status`. */
+export const status: Command = command({
   name: "status",
   purpose: "Tell whether the process that a pidfile names is running",
   flags: {

@@ -5,7 +5,7 @@ import { deadline } from "@std/async/deadline";
 import { delay } from "@std/async/delay";
 // @ts-types="../toolchain/std/poll.d.ts"
 import { poll } from "@std/async/poll";
-import { command, flag } from "../lib/cli.ts";
+import { type Command, command, flag } from "../lib/cli.ts";
 import { formatDuration } from "../lib/duration.ts";
 import { isTimeout, Refusal, UsageError } from "../lib/errors.ts";
 import { isHttp, type Prober, prober, shown } from "../lib/health.ts";
@@ -49,7 +49,8 @@ const flags = {
   "key": flag("FILE", "the key (PEM) of --cert", path).optional(),
 };
 
-export const waitUntilHealthy = command({
+/** The command `wait-until-healthy`. */
+export const waitUntilHealthy: Command = command({
   name: "wait-until-healthy",
   purpose: "Probe a URL until it answers with HTTP status 200",
   flags,

@@ -11,11 +11,16 @@ import { didYouMean } from "./nearest.ts";
 export interface Flag<T> {
   /** How its value is called in the usage, such as `PID_FILE`; undefined for a switch. */
   readonly value: string | undefined;
+  /** What it is for, in a few words. */
   readonly help: string;
+  /** Whether the command cannot do without it. */
   readonly required: boolean;
   /** The text that is parsed when the flag is not given. */
   readonly default: string | undefined;
-  /** @throws {UsageError} what is wrong, as a sentence without its subject, the flag */
+  /**
+   * Makes a value of the text.
+   *
+   * @throws {UsageError} what is wrong, as a sentence without its subject, the flag */
   readonly parse: (text: string) => T;
 }
 
@@ -29,9 +34,11 @@ export type Values<F extends Flags> = {
 
 /** One command. */
 export interface Command {
+  /** What it is called by. */
   readonly name: string;
   /** What it does, in one sentence without a full stop. */
   readonly purpose: string;
+  /** Its own flags; those of `COMMON_FLAGS` come on top. */
   readonly flags: Flags;
   /** The words after the flags; undefined where it takes none. */
   readonly operands?: Operands;
@@ -39,7 +46,11 @@ export interface Command {
   readonly statuses: Readonly<Record<string, string>>;
   /** Two calls as a script has them. */
   readonly examples: readonly string[];
-  /** @returns the exit status */
+  /**
+   * Does it.
+   *
+   * @returns the exit status
+   */
   readonly run: (values: Values<Flags>, operands: readonly string[]) => Promise<number>;
 }
 

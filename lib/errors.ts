@@ -5,9 +5,14 @@
 
 /** Refused or failed, for a reason that the message tells in full. */
 export class Refusal extends Error {
+  /** What sort of error it is. */
   override readonly name: string = "Refusal";
 
-  /** @param status the exit status it leads to */
+  /**
+   * With the message as a user reads it.
+   *
+   * @param status the exit status it leads to
+   */
   constructor(message: string, readonly status: number = 1) {
     super(message);
   }
@@ -15,6 +20,7 @@ export class Refusal extends Error {
 
 /** Called wrongly: exit status 2, and the usage is shown below the message. */
 export class UsageError extends Error {
+  /** What sort of error it is. */
   override readonly name: string = "UsageError";
 }
 

@@ -5,17 +5,25 @@ import { info } from "./report.ts";
 
 /** How a probe connects. Paths are of PEM files and of a Unix socket. */
 export interface ProbeOptions {
+  /** A PEM file with authorities to trust on top of the usual ones. */
   readonly caCert: string | undefined;
+  /** A PEM file with a client certificate; together with `key`. */
   readonly cert: string | undefined;
+  /** A PEM file with its key. */
   readonly key: string | undefined;
+  /** The path of a socket to connect to in place of the URL's host. */
   readonly unixSocket: string | undefined;
+  /** What the environment says about proxies. */
   readonly proxies: ProxySettings;
+  /** How the probe names itself to the server. */
   readonly userAgent: string;
 }
 
 /** Probes one URL, again and again. */
 export interface Prober {
   /**
+   * Asks once.
+   *
    * @returns undefined if the answer is status 200; else why not, in words
    * @throws the reason of `signal` when that is aborted
    */

@@ -10,15 +10,10 @@ import { deadline } from "@std/async/deadline";
 import { delay } from "@std/async/delay";
 // @ts-types="../toolchain/std/ensure_dir.d.ts"
 import { ensureDir } from "@std/fs/ensure-dir";
+import { type Content, LONGEST, parse } from "./content.ts";
 import { attempt, errnoOf, isTimeout, Refusal, refusalFor } from "./errors.ts";
-import { describe, lockHolder, parsePid, type Pid } from "./process.ts";
+import { describe, lockHolder, type Pid } from "./process.ts";
 import { ifThere, isNamedBy, open, type Opened } from "./regular_file.ts";
-
-/** What a pidfile holds. `invalid` is anything that is neither empty nor one PID. */
-export type Content =
-  | { readonly kind: "pid"; readonly pid: Pid }
-  | { readonly kind: "empty" }
-  | { readonly kind: "invalid" };
 
 /** A pidfile as one look found it. */
 export type Look = (Content & { readonly stamp: Stamp }) | {
@@ -27,20 +22,29 @@ export type Look = (Content & { readonly stamp: Stamp }) | {
 
 /** What a file is: times in milliseconds, size in bytes, the owner and the mode as in stat(2). */
 export interface Stamp {
+  /** The device; together with `ino`, which file it is. */
   readonly dev: number;
+  /** The inode. */
   readonly ino: number | null;
+  /** Bytes. */
   readonly size: number;
+  /** When it was written last, in milliseconds since 1970. */
   readonly mtime: number | undefined;
+  /** Its owner. */
   readonly uid: number;
+  /** Its kind and permissions. */
   readonly mode: number;
+  /** How many names it has. */
   readonly links: number;
 }
 
 /** A pidfile under our lock, which the path is sure to name. */
 export interface LockedPidfile {
+  /** What it held when it was locked. */
   readonly look: Exclude<Look, { kind: "missing" }>;
   /** Replaces the content by the PID: its digits and nothing else. */
   write(pid: Pid): void;
+  /** Removes it. */
   remove(): void;
 }
 
@@ -50,9 +54,6 @@ const LOCK_PATIENCE = 400;
 const UNSEEN_PATIENCE = 10_000;
 /** Milliseconds that an empty file is given to be written. */
 const EMPTY_PATIENCE = 200;
-/** Bytes; what is longer is no pidfile. */
-const LONGEST = 65_536;
-
 /** Creates the directory of the pidfile, with its parents, as the umask allows. */
 export async function createDirectory(path: string): Promise<void> {
   const directory = path.replace(/[^/]*$/, "").replace(/(?<=.)\/+$/, "") || ".";
@@ -130,6 +131,7 @@ export async function withLock<T>(
 
 /** Somebody else holds the lock. */
 export class LockedElsewhere extends Refusal {
+  /** What sort of error it is. */
   override readonly name = "LockedElsewhere";
 }
 
@@ -210,20 +212,6 @@ function readStart(file: Deno.FsFile): Uint8Array {
     length += count;
   }
   return buffer.subarray(0, length);
-}
-
-/** One PID in ASCII digits, with white space around it allowed; no other byte. */
-export function parse(bytes: Uint8Array): Content {
-  if (bytes.length === 0) return { kind: "empty" };
-  if (bytes.length > LONGEST) return { kind: "invalid" };
-  const isSpace = (byte: number): boolean => byte === 32 || (byte >= 9 && byte <= 13);
-  const start = bytes.findIndex((byte) => !isSpace(byte));
-  const end = bytes.findLastIndex((byte) => !isSpace(byte)) + 1;
-  // Eleven characters are one more than any PID has.
-  const pid = start < 0 ? undefined : parsePid(
-    String.fromCharCode(...bytes.subarray(start, end).subarray(0, 11)),
-  );
-  return pid === undefined ? { kind: "invalid" } : { kind: "pid", pid };
 }
 
 /**

@@ -12,12 +12,12 @@ import { poll } from "@std/async/poll";
 import process from "node:process";
 import { errnoOf, isTimeout } from "./errors.ts";
 
-declare const parsed: unique symbol;
 /** A number that can be a PID: 1 to 2147483647. Only `parsePid` makes one. */
-export type Pid = number & { readonly [parsed]: true };
+export type Pid = number & { readonly parsed: unique symbol };
 
 /** A process: this one and none that gets its PID later. */
 export interface Process {
+  /** Its number, for as long as it runs. */
   readonly pid: Pid;
   /** Clock ticks from boot to its start; undefined where /proc hides it. */
   readonly startTicks: number | undefined;
@@ -260,6 +260,7 @@ export interface Program {
   readonly path: string;
   /** Undefined where there is no telling, as for a file on an unmounted file system. */
   readonly dev: number | undefined;
+  /** Its inode there. */
   readonly ino: number | null | undefined;
 }
 

@@ -14,8 +14,11 @@ const VARIABLES = [
 
 /** What the environment says about proxies; empty strings where it says nothing. */
 export interface ProxySettings {
+  /** For http URLs. */
   readonly http: string;
+  /** For https URLs. */
   readonly https: string;
+  /** The hosts that are fetched without one, separated by commas. */
   readonly no: string;
 }
 

@@ -3,6 +3,7 @@ import { attempt, errnoOf, Refusal } from "./errors.ts";
 
 /** An open file. */
 export interface Opened {
+  /** Open for as long as it is needed; whoever has it closes it. */
   readonly file: Deno.FsFile;
   /** Whether it was not there before. */
   readonly created: boolean;

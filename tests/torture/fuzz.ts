@@ -1,6 +1,6 @@
 /** Random and structured input: pidfiles, argument lists, durations. */
 import { LONGEST, parseDuration } from "../../lib/duration.ts";
-import { parse } from "../../lib/pidfile.ts";
+import { parse } from "../../lib/content.ts";
 import { run, SIPID } from "../support.ts";
 import {
   broken,

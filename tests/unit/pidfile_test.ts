@@ -7,9 +7,9 @@ import {
   LockedElsewhere,
   look,
   lookSettled,
-  parse,
   withLock,
 } from "../../lib/pidfile.ts";
+import { parse } from "../../lib/content.ts";
 import { parsePid } from "../../lib/process.ts";
 import { lockedElsewhere, TempDir, until } from "../support.ts";
 
