@@ -333,7 +333,9 @@ async function argumentLists(random: Random, dir: string, times: number): Promis
     if (/[\x00-\x09\x0b-\x1f\x7f]/.test(stderr)) {
       broken("no stranger's word steers a terminal", facts);
     }
-    if (code === 1 && stderr + stdout === "" && !args.includes("false")) broken("a refusal says why", facts);
+    if (code === 1 && stderr + stdout === "" && !args.includes("false")) {
+      broken("a refusal says why", facts);
+    }
   });
   return {
     what: "argument lists",
