@@ -31,7 +31,7 @@ export const claim: Command = command({
   ],
   async run({ pid, "pid-file": path, exec }) {
     // 1. The directory.
-    await createDirectory(path);
+    createDirectory(path);
     // 2. The lock, held until the PID is written.
     await withLock(path, { create: true }, (file) => {
       // 3. A running process in the file is an obstacle, unless it is a stranger.

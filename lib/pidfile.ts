@@ -4,16 +4,14 @@
  * The rule throughout: lock, then look, then write, all on the same open file, and only while the
  * path still names that file.
  */
-// @ts-types="../toolchain/std/deadline.d.ts"
-import { deadline } from "@std/async/deadline";
 // @ts-types="../toolchain/std/delay.d.ts"
 import { delay } from "@std/async/delay";
 // @ts-types="../toolchain/std/ensure_dir.d.ts"
-import { ensureDir } from "@std/fs/ensure-dir";
+import { ensureDirSync } from "@std/fs/ensure-dir";
 import { type Content, LONGEST, parse } from "./content.ts";
-import { attempt, errnoOf, isTimeout, Refusal, refusalFor } from "./errors.ts";
+import { attempt, errnoOf, Refusal, refusalFor } from "./errors.ts";
 import { describe, lockHolder, type Pid } from "./process.ts";
-import { ifThere, isNamedBy, open, type Opened } from "./regular_file.ts";
+import { ifNotThere, ifThere, isNamedBy, open, type Opened } from "./regular_file.ts";
 
 /** A pidfile as one look found it. */
 export type Look = (Content & { readonly stamp: Stamp }) | {
@@ -55,12 +53,12 @@ const UNSEEN_PATIENCE = 10_000;
 /** Milliseconds that an empty file is given to be written. */
 const EMPTY_PATIENCE = 200;
 /** Creates the directory of the pidfile, with its parents, as the umask allows. */
-export async function createDirectory(path: string): Promise<void> {
+export function createDirectory(path: string): void {
   const directory = path.replace(/[^/]*$/, "").replace(/(?<=.)\/+$/, "") || ".";
   try {
-    await ensureDir(directory);
+    ensureDirSync(directory);
   } catch (error) {
-    // ensureDir's own words for a parent that is something else carry no errno.
+    // ensureDirSync's own words for a parent that is something else carry no errno.
     if (
       error instanceof Error && error.message.startsWith("Failed to ensure")
     ) {
@@ -78,7 +76,7 @@ export async function createDirectory(path: string): Promise<void> {
  * @throws {Refusal} it is no regular file, or cannot be read
  */
 export function look(path: string): Look {
-  const opened = open(path, { read: true });
+  const opened = open(path);
   if (opened === undefined) return { kind: "missing" };
   try {
     return lookAt(path, opened.file);
@@ -115,7 +113,7 @@ export async function withLock<T>(
   const until = performance.now() + LOCK_PATIENCE;
   for (;;) {
     // flock(2) is content with a file that is open for reading.
-    const opened = open(path, create ? { read: true, write: true, create } : { read: true });
+    const opened = open(path, { write: create, create });
     if (opened === undefined) return undefined;
     const { file } = opened;
     await lock(path, file, until - performance.now());
@@ -166,14 +164,16 @@ async function lock(path: string, file: Deno.FsFile, patience: number): Promise<
   }
 }
 
-/** Whether it comes in time, in milliseconds. */
+/** Whether it comes in time, in milliseconds. Lighter than `deadline`: every claim goes through it. */
 async function within(pending: Promise<void>, patience: number): Promise<boolean> {
+  let timer = 0;
+  const late = new Promise<false>((resolve) => {
+    timer = setTimeout(() => resolve(false), Math.max(0, patience));
+  });
   try {
-    await deadline(pending, Math.max(0, patience));
-    return true;
-  } catch (error) {
-    if (isTimeout(error)) return false;
-    throw error;
+    return await Promise.race([pending.then(() => true), late]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 
@@ -253,10 +253,9 @@ function replace(path: string, old: Stamp, pid: Pid): boolean {
   if (old.uid !== Deno.uid()) return false; // the new file would change hands
   const name = path.replace(/[^/]*$/, (base) => `.${base}.new`);
   try {
-    // Whoever holds the lock is the only one who writes: an older one is from a claim that died.
-    ifThere(() => Deno.removeSync(name));
     const mode = old.mode & 0o777;
-    using file = Deno.openSync(name, { write: true, createNew: true, mode });
+    const make = (): Deno.FsFile => Deno.openSync(name, { write: true, createNew: true, mode });
+    using file = ifNotThere(make) ?? replaceLeftover(name, make);
     writeDigits(file, pid);
     Deno.renameSync(name, path);
     return true;
@@ -269,6 +268,12 @@ function replace(path: string, old: Stamp, pid: Pid): boolean {
     if (KEEPS_FROM_REPLACING.includes(errnoOf(error) ?? "")) return false;
     throw error;
   }
+}
+
+/** Whoever holds the lock is the only one who writes: an older one is from a claim that died. */
+function replaceLeftover<T>(name: string, make: () => T): T {
+  Deno.removeSync(name);
+  return make();
 }
 
 /** Whether two looks saw the same file, not written in between. */

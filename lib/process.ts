@@ -9,7 +9,6 @@
 import { deadline } from "@std/async/deadline";
 // @ts-types="../toolchain/std/poll.d.ts"
 import { poll } from "@std/async/poll";
-import process from "node:process";
 import { errnoOf, isTimeout } from "./errors.ts";
 
 /** A number that can be a PID: 1 to 2147483647. Only `parsePid` makes one. */
@@ -54,7 +53,10 @@ interface Stat {
 /** Undefined where there is no such process, or /proc hides it. */
 function readStat(pid: Pid): Stat | undefined {
   const text = readProc(`${pid}/stat`);
-  if (text === undefined) return undefined;
+  return text ? parseStat(text) : undefined;
+}
+
+function parseStat(text: string): Stat {
   // The name stands in parentheses and may itself contain any character, parentheses too.
   const [open, close] = [text.indexOf("("), text.lastIndexOf(")")];
   const rest = text.slice(close + 2).split(" "); // from field 3 on
@@ -66,15 +68,15 @@ function readStat(pid: Pid): Stat | undefined {
   };
 }
 
-/** A file below /proc; undefined where it is not there, hidden, or its process just went. */
+/** A file below /proc; undefined where it is not there, empty where it is there and hidden. */
 function readProc(name: string): string | undefined {
   try {
     return Deno.readTextFileSync(`/proc/${name}`);
   } catch (error) {
+    const errno = errnoOf(error);
     // ESRCH: the process went between the opening and the reading.
-    if (["ENOENT", "ESRCH", "EACCES", "EPERM"].includes(errnoOf(error) ?? "")) {
-      return undefined;
-    }
+    if (errno === "ENOENT" || errno === "ESRCH") return undefined;
+    if (errno === "EACCES" || errno === "EPERM") return "";
     throw error;
   }
 }
@@ -88,9 +90,17 @@ function procIsOurs(): boolean {
   }
 }
 
+/** Whether /proc may keep back the processes of others, by its mount option hidepid. */
+function procHides(): boolean {
+  const mounts = readProc("self/mounts")?.match(/^\S+ \/proc proc .*$/gm) ?? [];
+  return mounts.length === 0 || /\bhidepid=(?!0|off)/.test(mounts.at(-1)!);
+}
+
 /** Signal 0: whether something has this PID. EPERM says that it has, and belongs to another user. */
 function answersToSignalZero(pid: Pid): boolean {
   try {
+    // Deno.kill knows no signal 0. An import would cost every start a tenth of its time.
+    // deno-lint-ignore no-process-global
     process.kill(pid, 0);
     return true;
   } catch (error) {
@@ -118,25 +128,27 @@ function isThreadOfAnother(pid: Pid): boolean {
  * it. A process that another user owns, or that /proc hides, does.
  */
 export function findProcess(pid: Pid): Process | undefined {
-  if (pid === Deno.pid || !answersToSignalZero(pid)) return undefined;
-  const stat = procIsOurs() ? readStat(pid) : undefined;
-  if (stat === undefined) {
-    // Hidden, or gone since the first signal 0: asked once more, signal 0 decides alone.
+  if (pid === Deno.pid) return undefined;
+  const text = procIsOurs() ? readProc(`${pid}/stat`) : "";
+  if (text === undefined && !procHides()) return undefined;
+  if (!text) {
     return answersToSignalZero(pid)
       ? { pid, startTicks: undefined, program: undefined }
       : undefined;
   }
-  if (isDead(stat) || isThreadOfAnother(pid)) return undefined;
+  const stat = parseStat(text);
+  if (isDead(stat) || (stat.threads > 1 && isThreadOfAnother(pid))) return undefined;
   return { pid, startTicks: stat.startTicks, program: stat.program };
 }
 
 /** Whether it still runs. Another process with the same PID is another process. */
-export function isRunning(one: Process): boolean {
-  if (!answersToSignalZero(one.pid)) return false;
-  if (one.startTicks === undefined) return true;
-  const stat = readStat(one.pid);
-  return stat !== undefined && stat.startTicks === one.startTicks &&
-    !isDead(stat);
+export function isRunning({ pid, startTicks }: Process): boolean {
+  if (startTicks === undefined) return answersToSignalZero(pid);
+  const text = readProc(`${pid}/stat`);
+  if (text === undefined && !procHides()) return false;
+  if (!text) return answersToSignalZero(pid);
+  const stat = parseStat(text);
+  return stat.startTicks === startTicks && !isDead(stat);
 }
 
 /**

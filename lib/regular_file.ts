@@ -10,28 +10,30 @@ export interface Opened {
 }
 
 /**
- * Opens a regular file and nothing else, without ever truncating it.
+ * Opens a regular file for reading and nothing else, without ever truncating it; with `write` for
+ * writing too; with `create`, which wants `write`, it is made where there is none.
  *
  * @returns undefined if there is none and `create` is not set
  */
 export function open(
   path: string,
-  { create = false, ...how }: { read: true; write?: true; create?: boolean },
+  { write = false, create = false }: { write?: boolean; create?: boolean } = {},
 ): Opened | undefined {
   return attempt(`cannot open ${path}`, () => {
     for (;;) {
+      if (create) {
+        // O_EXCL: a symlink that is there, or that somebody puts there, is not followed.
+        const how = { read: true, write: true, createNew: true, mode: 0o644 };
+        const made = ifNotThere(() => Deno.openSync(path, how));
+        if (made !== undefined) return { file: made, created: true };
+      }
       const info = ifThere(() => Deno.lstatSync(path));
       if (info === undefined) {
         if (!create) return undefined;
-        // O_EXCL: a symlink that somebody puts there now is not followed.
-        const made = ifNotThere(() =>
-          Deno.openSync(path, { ...how, createNew: true, mode: 0o644 })
-        );
-        if (made === undefined) continue;
-        return { file: made, created: true };
+        continue;
       }
       refuseSpecial(path, info);
-      const file = ifThere(() => Deno.openSync(path, how));
+      const file = ifThere(() => Deno.openSync(path, { read: true, write }));
       if (file === undefined) continue;
       if (isSame(file.statSync(), info)) return { file, created: false };
       file.close(); // replaced between the look and the opening
@@ -73,7 +75,7 @@ export function ifThere<T>(act: () => T): T | undefined {
 }
 
 /** What `act` returns; undefined if the file it is about exists already. */
-function ifNotThere<T>(act: () => T): T | undefined {
+export function ifNotThere<T>(act: () => T): T | undefined {
   return unless("EEXIST", act);
 }
 

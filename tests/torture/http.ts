@@ -78,7 +78,7 @@ export const http: Part = async ({ dir, long, random }) => {
     most = Math.max(most, peak);
   });
 
-  const rounds = long ? 1_000 : 100;
+  const rounds = long ? 400 : 100;
   const codes: Record<number, number> = {};
   await inParallel(Array.from({ length: rounds }), 4, async () => {
     const text = mutated(random);

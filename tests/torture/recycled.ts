@@ -5,7 +5,7 @@ import { broken, contentOf, Job, type Part, pause, type Random, type Row } from 
 const DEAF = 'trap "" TERM; while :; do sleep 600 & wait $!; done';
 
 export const recycled: Part = async ({ dir, long, random }) => {
-  const rounds = long ? 100 : 8;
+  const rounds = long ? 50 : 8;
   let reborn = 0;
   for (let round = 0; round < rounds; round++) {
     if (await oneRound(`${dir}/${round}`, random)) reborn++;
@@ -69,7 +69,7 @@ export const clock: Part = async ({ dir, long, random }) => {
   );
   const url = `http://127.0.0.1:${server.addr.port}/`;
   for (const name of ["wait-until-healthy", "kill"]) {
-    const rounds = long ? 30 : 3;
+    const rounds = long ? 10 : 3;
     let jumps = 0;
     for (let round = 0; round < rounds; round++) {
       const base = `${dir}/${name}-${round}`;

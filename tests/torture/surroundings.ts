@@ -75,8 +75,10 @@ async function environment({ dir, long, random }: Torture): Promise<Row> {
   const names = variables();
   const trials = names.flatMap((name) =>
     ["1", "true", "", "/nonexistent/x", "-1", "debug", "\u00ff=%s;`x`", `${dir}/written/by/it`]
+      .filter((value) => name !== "TMPDIR" || value.startsWith("/"))
       .map((value) => ({ name, value }))
   );
+  await relativeTmpdir(`${dir}/tmpdir`);
   const chosen = long ? trials : Array.from({ length: 60 }, () => random.pick(trials));
   await inParallel(chosen, 2, async ({ name, value }, index) => {
     const found = await story(`${dir}/${index}`, { [name]: value });
@@ -99,6 +101,20 @@ async function environment({ dir, long, random }: Torture): Promise<Row> {
     seen: "the same words, the same files; DENO_LOG adds words of the runtime",
     note: `variables: ${names.join(" ")}`,
   };
+}
+
+/** The runtime does not start where TMPDIR is no absolute path: then nothing is changed. */
+async function relativeTmpdir(dir: string): Promise<void> {
+  Deno.mkdirSync(dir);
+  const path = `${dir}/web.pid`;
+  Deno.writeTextFileSync(path, STALE);
+  const args = ["claim", "--pid", "17", "--pid-file", path];
+  for (const TMPDIR of ["", "tmp"]) {
+    const { code } = await run(SIPID, args, { env: { TMPDIR }, cwd: dir });
+    if (code !== 1 || contentOf(path) !== STALE) {
+      broken("what does not start changes nothing", code);
+    }
+  }
 }
 
 async function streams(dir: string): Promise<Row> {

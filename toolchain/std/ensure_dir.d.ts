@@ -1,2 +1,2 @@
 /** Creates the directory and its parents where they are missing. @throws what `Deno.mkdir` throws */
-export function ensureDir(dir: string | URL): Promise<void>;
+export function ensureDirSync(dir: string | URL): void;
