@@ -79,7 +79,7 @@ async function environment({ dir, long, random }: Torture): Promise<Row> {
       .map((value) => ({ name, value }))
   );
   await relativeTmpdir(`${dir}/tmpdir`);
-  const chosen = long ? trials : Array.from({ length: 60 }, () => random.pick(trials));
+  const chosen = Array.from({ length: long ? 300 : 60 }, () => random.pick(trials));
   await inParallel(chosen, 2, async ({ name, value }, index) => {
     const found = await story(`${dir}/${index}`, { [name]: value });
     if (CHATTERS.has(name)) { for (const one of found.told) one[3] = ""; }
