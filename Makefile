@@ -8,7 +8,7 @@ ARGS ?=
 
 task = deno=$$(DENO='$(DENO)' sh toolchain/find_deno.sh) && "$$deno" task --quiet
 
-.PHONY: build demo test e2e torture check docs release fmt install clean help
+.PHONY: build demo test e2e torture bench check docs release fmt install clean help
 
 build: ## the toolchain and dist/sipid (the default)
 	@$(task) build
@@ -27,6 +27,9 @@ torture: ## try to break it; ARGS="[--seed N] [long] [PART ...]"; about two minu
 
 check: ## format, lint and types alone
 	@$(task) check
+
+bench: ## measure it beside its peers: docs/bench and the README's table; some five minutes
+	@ARGS='$(ARGS)' $(task) bench
 
 docs: ## make docs/sipid.1 and the README's reference anew from the table of commands
 	@$(task) docs

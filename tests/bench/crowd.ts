@@ -1,0 +1,99 @@
+/** Many at once, and many one after another. */
+import { run, Running, SIPID } from "../support.ts";
+import { type Measurement, median } from "./bench.ts";
+
+const FLOCK = 'exec 9>>"$2"; flock -n 9 && echo "$1" >"$2"';
+
+/** Milliseconds of CPU time that each of `count` claims cost that are started at once. */
+async function each(dir: string, count: number, claim: string, path: string): Promise<number> {
+  const report = `${dir}/times`;
+  await run("sh", ["-c", `rm -f ${dir}/crowd-*.pid`]);
+  const script =
+    `k=0; while [ $k -lt ${count} ]; do k=$((k + 1)); ${claim} ${path} & done 2>/dev/null; wait`;
+  const { code, stderr } = await run("time", [
+    "-q",
+    "-f",
+    "%U %S",
+    "-o",
+    report,
+    "sh",
+    "-c",
+    script,
+  ]);
+  if (code !== 0) throw new Error(stderr);
+  const [user, system] = Deno.readTextFileSync(report).trim().split("\n").at(-1)!.split(" ").map(
+    Number,
+  );
+  return (user! + system!) * 1000 / count;
+}
+
+export async function crowd(dir: string): Promise<Measurement[]> {
+  const rows: Measurement[] = [];
+  const pid = Deno.pid;
+  const ways = {
+    sipid: `${SIPID} claim --pid ${pid} --pid-file`,
+    "sh + flock": `sh -c '${FLOCK}' sh ${pid}`,
+  };
+  for (
+    const [where, path] of [["200 pidfiles", `${dir}/crowd-$k.pid`], [
+      "one pidfile",
+      `${dir}/crowd-0.pid`,
+    ]]
+  ) {
+    const series: Record<string, number[]> = {};
+    for (const [name, claim] of Object.entries(ways)) {
+      const [few, many]: [number[], number[]] = [[], []];
+      for (let round = 0; round < 5; round++) {
+        for (let time = 0; time < 4; time++) few.push(await each(dir, 10, claim, path!));
+        many.push(await each(dir, 200, claim, path!));
+      }
+      series[`${name}, 10 at once`] = few;
+      series[name] = many;
+    }
+    const value = median(series.sipid!) / median(series["sipid, 10 at once"]!);
+    rows.push({
+      what: `a claim, of 200 at once on ${where}, CPU time`,
+      unit: "ms",
+      series,
+      bar: { text: "1.2 x the cost at 10", value, limit: 1.2 },
+    });
+  }
+  rows.push(await loop(dir));
+  return rows;
+}
+
+/** Pidfiles stopped one after another, as a stop script does. */
+async function loop(dir: string): Promise<Measurement> {
+  const perKill = async (count: number): Promise<number> => {
+    const jobs = await Promise.all(
+      Array.from(
+        { length: count },
+        () => Running.start("sh", ["-c", "echo ready; exec sleep 600"]),
+      ),
+    );
+    const paths = jobs.map(({ pid }, k) => {
+      Deno.writeTextFileSync(`${dir}/loop-${k}.pid`, String(pid));
+      return `${dir}/loop-${k}.pid`;
+    });
+    const script = `for path; do ${SIPID} kill --quiet --pid-file "$path" || exit 1; done`;
+    const { code, ms } = await run("sh", ["-c", script, "sh", ...paths]);
+    for (const job of jobs) await job[Symbol.asyncDispose]();
+    if (code !== 0) throw new Error("a kill failed");
+    return ms / count;
+  };
+  const [few, many]: [number[], number[]] = [[], []];
+  for (let round = 0; round < 3; round++) {
+    for (let time = 0; time < 3; time++) few.push(await perKill(10));
+    many.push(await perKill(100));
+  }
+  return {
+    what: "a kill, of 100 in a loop",
+    unit: "ms",
+    series: { sipid: many, "sipid, of 10": few },
+    bar: {
+      text: "no worse than linear: 1.1 x the cost at 10",
+      value: median(many) / median(few),
+      limit: 1.1,
+    },
+  };
+}

@@ -1,0 +1,102 @@
+/**
+ * The bench: measures dist/sipid beside an empty program and its peers, in one run, and writes
+ * docs/bench/results.json, its table and its chart. Exits with 1 where a bar is missed.
+ */
+import { compile } from "../../toolchain/compile.ts";
+import { run, SIPID } from "../support.ts";
+import { type Measurement } from "./bench.ts";
+import { crowd } from "./crowd.ts";
+import { proxying } from "./proxying.ts";
+import { chart, table } from "./report.ts";
+import { startup } from "./startup.ts";
+import { waiting } from "./waiting.ts";
+
+const DOCS = new URL("../../docs/bench/", import.meta.url).pathname;
+const README = new URL("../../README.md", import.meta.url).pathname;
+
+function say(text: string): void {
+  Deno.stdout.writeSync(new TextEncoder().encode(`${text}\n`));
+}
+
+/** An empty program, compiled as sipid is. */
+async function emptyProgram(dir: string): Promise<string> {
+  Deno.writeTextFileSync(`${dir}/empty.js`, "");
+  await compile(dir, "empty");
+  return `${dir}/empty`;
+}
+
+function size(empty: string): Measurement {
+  const [own, floor] = [SIPID, empty].map((path) => Deno.statSync(path).size / 1024);
+  return {
+    what: "size of the binary",
+    unit: "KiB",
+    series: { sipid: [own!], "an empty program": [floor!] },
+    bar: { text: "64 KiB above an empty program", value: own! - floor!, limit: 64 },
+  };
+}
+
+async function machine() {
+  const cpu = /^model name\s*:\s*(.*)$/m.exec(Deno.readTextFileSync("/proc/cpuinfo"))?.[1];
+  const versions: Record<string, string> = {};
+  for (
+    const [name, args] of [
+      ["sipid", [SIPID, "--version"]],
+      ["start-stop-daemon", ["start-stop-daemon", "--version"]],
+      ["supervisor", ["supervisord", "--version"]],
+      ["curl", ["curl", "--version"]],
+      ["hyperfine", ["hyperfine", "--version"]],
+    ] as const
+  ) {
+    const { stdout } = await run(args[0]!, args.slice(1));
+    versions[name] = /\d+\.\d+(\.\d+)?/.exec(stdout)?.[0] ?? "unknown";
+  }
+  return {
+    date: new Date().toISOString().slice(0, 10),
+    cpu: cpu ?? "unknown",
+    cores: navigator.hardwareConcurrency,
+    kernel: Deno.osRelease(),
+    deno: Deno.version.deno,
+    versions,
+  };
+}
+
+/** Puts the table between two marks of a file. */
+function replaceTable(path: string, text: string): void {
+  const [begin, end] = ["<!-- bench: made by make bench -->", "<!-- end of the bench -->"];
+  const whole = Deno.readTextFileSync(path);
+  const [start, stop] = [whole.indexOf(begin), whole.indexOf(end)];
+  if (start < 0 || stop < start) throw new Error(`${path} has no place for the table`);
+  Deno.writeTextFileSync(path, `${whole.slice(0, start)}${begin}\n\n${text}\n${whole.slice(stop)}`);
+}
+
+const dir = Deno.makeTempDirSync({ prefix: "sipid-bench-" });
+Deno.chmodSync(dir, 0o755);
+try {
+  const empty = await emptyProgram(dir);
+  const measurements: Measurement[] = [];
+  const parts = {
+    size: () => [size(empty)],
+    startup: () => startup(dir, empty),
+    waiting: () => waiting(dir),
+    proxying: () => proxying(dir, empty),
+    crowd: () => crowd(dir),
+  };
+  for (const [name, part] of Object.entries(parts)) {
+    if (Deno.args.length > 0 && !Deno.args.includes(name)) continue;
+    say(`measuring ${name}`);
+    measurements.push(...await part());
+  }
+  say(`\n${table(measurements)}`);
+  const missed = measurements.filter(({ bar }) => bar !== undefined && bar.value > bar.limit);
+  for (const { what } of missed) say(`missed: ${what}`);
+  if (missed.length > 0) Deno.exitCode = 1;
+  if (Deno.args.length === 0) {
+    const results = { machine: await machine(), measurements };
+    Deno.mkdirSync(DOCS, { recursive: true });
+    Deno.writeTextFileSync(`${DOCS}results.json`, `${JSON.stringify(results)}\n`);
+    Deno.writeTextFileSync(`${DOCS}chart.svg`, chart(measurements));
+    for (const path of [`${DOCS}README.md`, README]) replaceTable(path, table(measurements));
+  }
+} finally {
+  Deno.removeSync(dir, { recursive: true });
+}

@@ -1,0 +1,143 @@
+/** pidproxy beside Supervisor's. */
+import { run, Running, SIPID } from "../support.ts";
+import { type Measurement, median, repeat } from "./bench.ts";
+
+const PEER = "Supervisor's pidproxy";
+
+export async function proxying(dir: string, empty: string): Promise<Measurement[]> {
+  const sipid = [SIPID, "pidproxy"];
+  const python = ["pidproxy"];
+  return [
+    {
+      what: "pidproxy ends after its command",
+      unit: "ms",
+      ...await ends(dir, sipid, python),
+    },
+    {
+      what: "pidproxy starts its command after its own start",
+      unit: "ms",
+      ...await starts(dir, sipid, python),
+    },
+    ...await idles(dir, empty),
+  ];
+}
+
+/** Nanoseconds since 1970 as `date` prints them, in milliseconds. */
+function milliseconds(text: string): number {
+  return Number(text.trim()) / 1e6;
+}
+
+async function ends(dir: string, sipid: string[], python: string[]) {
+  const once = async ([program, ...args]: string[]): Promise<number> => {
+    const command = [`${dir}/none.pid`, "sh", "-c", "sleep 0.2; exec date +%s%N"];
+    const { stdout } = await run(program!, [...args, ...command]);
+    return Math.max(0, performance.timeOrigin + performance.now() - milliseconds(stdout));
+  };
+  const series = {
+    sipid: await repeat(30, 1, () => once(sipid)),
+    [PEER]: await repeat(30, 15, () => once(python)),
+  };
+  return { series, bar: { text: "median under 50 ms", value: median(series.sipid!), limit: 50 } };
+}
+
+async function starts(dir: string, sipid: string[], python: string[]) {
+  const once = async ([program, ...args]: string[]): Promise<number> => {
+    const begin = performance.timeOrigin + performance.now();
+    const child = new Deno.Command(program!, {
+      args: [...args, `${dir}/none.pid`, "date", "+%s%N"],
+      stdin: "null",
+      stdout: "piped",
+    }).spawn();
+    // The first line alone: Supervisor's stays for up to five seconds more.
+    const { value } = await child.stdout.pipeThrough(new TextDecoderStream()).getReader().read();
+    const started = milliseconds(value ?? "") - begin;
+    child.kill("SIGKILL");
+    await child.status;
+    return started;
+  };
+  const series = { sipid: [] as number[], [PEER]: [] as number[] };
+  for (let round = 0; round < 30; round++) {
+    series.sipid!.push(await once(sipid));
+    series[PEER]!.push(await once(python));
+  }
+  const [own, peer] = [median(series.sipid!), median(series[PEER]!)];
+  return { series, bar: { text: "under Supervisor's", value: own, limit: peer } };
+}
+
+/** A process at rest: KiB resident, and wake-ups and seconds of CPU time in ten minutes, from so many seconds. */
+async function atRest(program: string, args: string[]) {
+  await using running = await Running.start("sh", [
+    "-c",
+    'echo ready; exec "$@"',
+    "sh",
+    program,
+    ...args,
+  ]);
+  await new Promise((resolve) => setTimeout(resolve, 2_000));
+  const proc = (name: string): string => Deno.readTextFileSync(`/proc/${running.pid}/${name}`);
+  const look = () => {
+    let [wakeUps, nanoseconds] = [0, 0];
+    for (const { name } of Deno.readDirSync(`/proc/${running.pid}/task`)) {
+      const status = proc(`task/${name}/status`);
+      wakeUps += Number(/^voluntary_ctxt_switches:\s*(\d+)$/m.exec(status)![1]);
+      nanoseconds += Number(proc(`task/${name}/schedstat`).split(" ")[0]);
+    }
+    return { wakeUps, nanoseconds };
+  };
+  const before = look();
+  const seconds = 10;
+  await new Promise((resolve) => setTimeout(resolve, seconds * 1_000));
+  const after = look();
+  const rss = Number(/^Rss:\s+(\d+) kB$/m.exec(proc("smaps_rollup"))![1]);
+  const children = proc(`task/${running.pid}/children`).trim().split(" ").filter((it) => it !== "");
+  for (const child of children) Deno.kill(Number(child), "SIGKILL");
+  return {
+    rss: rss / 1024,
+    wakeUps: (after.wakeUps - before.wakeUps) * 600 / seconds,
+    cpu: (after.nanoseconds - before.nanoseconds) / 1e9 * 600 / seconds,
+  };
+}
+
+async function idles(dir: string, empty: string): Promise<Measurement[]> {
+  const pidFile = `${dir}/idle.pid`;
+  const own = ["sleep", "600"];
+  const daemon = ["sh", "-c", `sleep 600 & echo $! >${pidFile}`];
+  const rounds = 6;
+  const floor = await repeat(rounds, 3, () => atRest(empty, []));
+  const waits = await repeat(
+    rounds,
+    3,
+    () => atRest(SIPID, ["pidproxy", `${dir}/none.pid`, ...own]),
+  );
+  const watches = [];
+  for (let round = 0; round < rounds; round++) {
+    watches.push(await atRest(SIPID, ["pidproxy", pidFile, ...daemon]));
+    Deno.kill(Number(Deno.readTextFileSync(pidFile)), "SIGKILL");
+  }
+  const python = await repeat(rounds, 3, () => atRest("pidproxy", [`${dir}/none.pid`, ...own]));
+  const above = (some: readonly { rss: number }[]): number =>
+    median(some.map(({ rss }) => rss)) - median(floor.map(({ rss }) => rss));
+  const rss = (some: readonly { rss: number }[]): number[] => some.map(({ rss }) => rss);
+  const cpu = (some: readonly { cpu: number }[]): number[] => some.map(({ cpu }) => cpu);
+  const wakeUps = (some: readonly { wakeUps: number }[]): number[] =>
+    some.map(({ wakeUps }) => wakeUps);
+  const rows: Measurement[] = [];
+  for (const [state, some] of [["its command", waits], ["a daemon", watches]] as const) {
+    rows.push({
+      what: `pidproxy, resident memory while it waits for ${state}`,
+      unit: "MiB",
+      series: { sipid: rss(some), "an empty program": rss(floor), [PEER]: rss(python) },
+      bar: { text: "2 MiB above an empty program", value: above(some), limit: 2 },
+    }, {
+      what: `pidproxy, CPU time in ten idle minutes, waiting for ${state}`,
+      unit: "s",
+      series: { sipid: cpu(some), [PEER]: cpu(python) },
+      bar: { text: "under 0.1 s", value: median(cpu(some)), limit: 0.1 },
+    }, {
+      what: `pidproxy, wake-ups in ten idle minutes, waiting for ${state}`,
+      unit: "",
+      series: { sipid: wakeUps(some), [PEER]: wakeUps(python) },
+    });
+  }
+  return rows;
+}
