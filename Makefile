@@ -8,7 +8,7 @@ ARGS ?=
 
 task = deno=$$(DENO='$(DENO)' sh toolchain/find_deno.sh) && "$$deno" task --quiet
 
-.PHONY: build demo test e2e torture bench check docs release fmt install clean help
+.PHONY: build demo test e2e torture bench newest check docs release fmt install clean help
 
 build: ## the toolchain and dist/sipid (the default)
 	@$(task) build
@@ -30,6 +30,9 @@ check: ## format, lint and types alone
 
 bench: ## measure it beside its peers: docs/bench and the README's table; some five minutes
 	@ARGS='$(ARGS)' $(task) bench
+
+newest: ## whether the newest Deno of npm passes lint, types and the unit tests
+	@sh toolchain/newest.sh
 
 docs: ## make docs/sipid.1 and the README's reference anew from the table of commands
 	@$(task) docs

@@ -166,7 +166,7 @@ async function lock(path: string, file: Deno.FsFile, patience: number): Promise<
 
 /** Whether it comes in time, in milliseconds. Lighter than `deadline`: every claim goes through it. */
 async function within(pending: Promise<void>, patience: number): Promise<boolean> {
-  let timer = 0;
+  let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<false>((resolve) => {
     timer = setTimeout(() => resolve(false), Math.max(0, patience));
   });

@@ -25,7 +25,7 @@ export interface Process {
 }
 
 /** Milliseconds between two looks at a process that is waited for. */
-const LOOK_INTERVAL = 10;
+const LOOK_INTERVAL = 2;
 /** Clock ticks a second in /proc: USER_HZ, 100 on every architecture Deno runs on. */
 const TICKS_PER_SECOND = 100;
 const LARGEST_PID = 2_147_483_647;
@@ -152,7 +152,7 @@ export function isRunning({ pid, startTicks }: Process): boolean {
 }
 
 /**
- * Waits until it is gone, looking every 10 ms.
+ * Waits until it is gone, looking every 2 ms.
  *
  * @param ms milliseconds to wait at most; 0 looks once
  * @returns whether it is gone

@@ -4,7 +4,7 @@
  */
 import { compile } from "../../toolchain/compile.ts";
 import { run, SIPID } from "../support.ts";
-import { type Measurement } from "./bench.ts";
+import type { Measurement } from "./bench.ts";
 import { crowd } from "./crowd.ts";
 import { proxying } from "./proxying.ts";
 import { chart, table } from "./report.ts";

@@ -8,9 +8,8 @@ async function job(lingering: number): Promise<{ pid: number; ended: Promise<num
   // The sleep is started beforehand: its start is not part of the end.
   const script = lingering === 0
     ? "echo ready; exec sleep 600"
-    : `trap 'sleep ${
-      lingering / 1000
-    }; exit 0' TERM; echo ready; while :; do sleep 600 & wait $!; done`;
+    : `exec 2>/dev/null; trap 'kill $!; sleep ${lingering / 1000}; exit 0' TERM
+      echo ready; exec >/dev/null; while :; do sleep 600 & wait $!; done`;
   const running = await Running.start("sh", ["-c", script]);
   const ended = running.status.then(() => performance.now());
   return { pid: running.pid, ended };

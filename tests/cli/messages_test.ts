@@ -1,0 +1,252 @@
+/**
+ * Every message there is. Each is provoked here, whole, or in the test named beside it; and a
+ * message that is not in this table fails.
+ */
+// @ts-types="../../toolchain/std/assert.d.ts"
+import { assert, assertEquals, assertMatch, assertNotMatch } from "@std/assert";
+import { INTERNALS } from "../torture/torture.ts";
+import { fixture, lockedElsewhere, run, SIPID, TempDir } from "../support.ts";
+
+const ROOT = new URL("../../", import.meta.url).pathname;
+
+/** Called in a folder with web.pid (a job), stale.pid, bad.pid, empty.pid, locked.pid and web.log. */
+interface Provoked {
+  /** Words of the message as the source has them. */
+  readonly words: string;
+  readonly args: string;
+  /** All that is said, without the time before it. */
+  readonly said: RegExp;
+}
+
+const PROVOKED: readonly Provoked[] = [
+  // claim
+  {
+    words: ": it is not a directory; choose another path",
+    args: "claim --pid 17 --pid-file web.log/web.pid",
+    said: /^sipid: cannot create web\.log: it is not a directory; choose another path\n$/,
+  },
+  {
+    words: "another process is locking ",
+    args: "claim --pid 17 --pid-file locked.pid",
+    said:
+      /^sipid: another process is locking locked\.pid: process \d+ \(sleep\); wait for it to end, or find it with: fuser -v locked\.pid\n$/,
+  },
+  {
+    words: ", not a regular file; give the path of the pidfile itself",
+    args: "claim --pid 17 --pid-file /",
+    said: /^sipid: \/ is a directory, not a regular file; give the path of the pidfile itself\n$/,
+  },
+  {
+    words: "; give the path of the program itself",
+    args: "claim --pid 17 --pid-file web.pid --exec /nonexistent",
+    said:
+      /^sipid: --exec: there is no program \/nonexistent; give the path of the program itself\n$/,
+  },
+  {
+    words: ": took the pidfile ",
+    args: "claim --pid 17 --pid-file web.pid --exec /bin/true",
+    said: /^sipid: process \d+ \([^)]+\) is not \/bin\/true: took the pidfile web\.pid over\n$/,
+  },
+  // kill
+  {
+    words: ": nothing to kill",
+    args: "kill --pid-file none.pid",
+    said: /^sipid: there is no pidfile none\.pid: nothing to kill\n$/,
+  },
+  {
+    words: ") does not contain a valid pid; nothing was signalled and the file is kept: ",
+    args: "kill --pid-file bad.pid",
+    said:
+      /^sipid: pidfile \(bad\.pid\) does not contain a valid pid; nothing was signalled and the file is kept: look into it, and remove it if its process is gone\n$/,
+  },
+  {
+    words: "removed ",
+    args: "kill --pid-file stale.pid",
+    said: /^sipid: process 2147483647 does not run: removed the stale pidfile stale\.pid\n$/,
+  },
+  {
+    words: " exited after ",
+    args: "kill --pid-file web.pid",
+    said:
+      /^sipid: sent SIGTERM to process \d+ \([^)]+\)\n.*sipid: process \d+ \([^)]+\) exited after \d+(ms|us)\n.*sipid: removed web\.pid\n$/,
+  },
+  {
+    words: "; the next claim will see that it is stale",
+    args: "kill --pid-file locked.pid",
+    said:
+      /^sipid: process 2147483647 does not run: left locked\.pid: another process is locking locked\.pid: .*; the next claim will see that it is stale\n$/,
+  },
+  // wait-until-healthy
+  {
+    words: ") does not contain a valid pid; not waiting any longer",
+    args: "wait-until-healthy --url http://127.0.0.1:1/ --pid-file bad.pid",
+    said: /sipid: pidfile \(bad\.pid\) does not contain a valid pid; not waiting any longer\n$/,
+  },
+  {
+    words: ": not waiting for it any longer; its log may say why",
+    args: "wait-until-healthy --url http://127.0.0.1:1/ --pid-file stale.pid",
+    said:
+      /sipid: process 2147483647 \(stale\.pid\) .*: not waiting for it any longer; its log may say why\n$/,
+  },
+  {
+    words: "healthcheck unhealthy (url '",
+    args: "wait-until-healthy --url http://127.0.0.1:1/ --timeout 100ms",
+    said:
+      /sipid: waiting for http:\/\/127\.0\.0\.1:1\/: connection refused\n.*sipid: healthcheck unhealthy \(url 'http:\/\/127\.0\.0\.1:1\/' was not healthy after 1 attempt[^)]*\): connection refused\n$/,
+  },
+  {
+    words: "waiting for ",
+    args: "wait-until-healthy --url http://127.0.0.1:1/ --timeout 100ms",
+    said: /^sipid: waiting for http:\/\/127\.0\.0\.1:1\/: connection refused\n/,
+  },
+  {
+    words: '" in PEM; give a PEM file',
+    args: "wait-until-healthy --url https://127.0.0.1:1/ --ca-cert bad.pid",
+    said: /^sipid: bad\.pid holds no "BEGIN CERTIFICATE" in PEM; give a PEM file\n$/,
+  },
+  {
+    words: "cannot read ",
+    args: "wait-until-healthy --url https://127.0.0.1:1/ --ca-cert none.pem",
+    said: /^sipid: cannot read none\.pem: no such file or directory\n$/,
+  },
+  // pidproxy
+  {
+    words: ": it is not on PATH",
+    args: "pidproxy web.pid no-such-program",
+    said: /^sipid: cannot run no-such-program: it is not on PATH\n$/,
+  },
+  {
+    words: ": there is no such file",
+    args: "pidproxy web.pid ./no-such-program",
+    said: /^sipid: cannot run \.\/no-such-program: there is no such file\n$/,
+  },
+  {
+    words: "the command ended and left no daemon within ",
+    args: "pidproxy --wait 50ms none.pid true",
+    said:
+      /^sipid: the command ended and left no daemon within 50ms: there is no pidfile none\.pid\n$/,
+  },
+  // the command line
+  ...([
+    ["kill --pid-file web.pid --show-stacks=yes", 'is a switch: it takes true or false, not "'],
+    ["kill --pid-file web.pid stray", 'unexpected operand "'],
+    ["pidproxy web.pid", "operands are missing: "],
+    ["help klil", 'there is no "'],
+    ["kill", " is missing"],
+    ["kill --pid-file", " needs a value"],
+    ["kill --pid-fiel x", "unknown flag "],
+    ["wait-until-healthy --url http://h/ --cert x", "--cert and --key go together"],
+    ["wait-until-healthy --url h:80/", '" has a scheme that is not http or https: write it like '],
+    ["wait-until-healthy --url localhost", '" lacks a scheme: write it like '],
+    [
+      "wait-until-healthy --url http://[",
+      '" is not a URL: write it like http://127.0.0.1:8080/health',
+    ],
+    ["claim --pid-file x --pid 0", '", which is not a PID: 1 to 2147483647 in plain decimal'],
+    ["kill --pid-file x --grace-period 1d", "has a bad value: "],
+    ["wait-until-healthy --url http://h/ --timeout 0s", "must be longer than 0s"],
+  ] as const).map(([args, words]) => ({
+    words,
+    args,
+    // Which flag or word, what is wrong with it, and the usage below.
+    said: new RegExp(
+      `^sipid: [a-z-]+: .*${words.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&")}.*\nUsage: sipid [^]*\n$`,
+    ),
+  })),
+  {
+    words: 'unknown command "',
+    args: "stop",
+    said: /^sipid: unknown command "stop"\nUsage: sipid COMMAND/,
+  },
+];
+
+/** Those that take more than a call, and the test that has them. */
+const ELSEWHERE: readonly (readonly [words: string, test: string])[] = [
+  ["ignoring ", "tls_test.ts"],
+  [" as certificate and key: ", "tls_test.ts"],
+  [" as an authority: ", "tls_test.ts"],
+  ["cannot create the directory ", "faults_test.ts"],
+  ["cannot write ", "faults_test.ts"],
+  ["cannot open ", "faults_test.ts"],
+  [" is not a URL: correct it, or unset it", "wait_until_healthy_test.ts"],
+  ["cannot run ", "pidproxy_test.ts"],
+  ["cannot tell which program ", "status_test.ts"],
+  [" ended without having been asked to", "pidproxy_test.ts"],
+  ["sent ", "pidproxy_test.ts"],
+  ["no permission to send ", "kill_test.ts"],
+  ["warning: ", "status_test.ts"],
+  [" is healthy after ", "wait_until_healthy_test.ts"],
+  [" was not signalled", "trust_test.ts"],
+  [" still runs after the grace period of ", "kill_test.ts"],
+  [" survived SIGKILL; it is ", "kill_test.ts"],
+  [", which was written anew meanwhile", "kill_test.ts"],
+  // Provoked by failing system calls, whose every message is looked at there.
+  ["cannot look at ", "../torture/faults.ts"],
+  ["cannot remove ", "../torture/faults.ts"],
+  ["cannot lock ", "../torture/faults.ts"],
+  // A write(2) of ten bytes that takes some of them only; and a file gone within microseconds.
+  ["there was room for ", ""],
+  [" is gone already", ""],
+  ["cannot load the system's certificates: correct ", "tls_test.ts"],
+  // A fault of ours.
+  ["this should not happen, please report it: ", ""],
+];
+
+for (const { args, said, words } of PROVOKED) {
+  Deno.test(`sipid ${args} says all there is to say`, async () => {
+    using dir = new TempDir();
+    await using job = await fixture("exits_on_term");
+    dir.write("web.pid", String(job.pid));
+    dir.write("stale.pid", "2147483647");
+    dir.write("bad.pid", "web\n");
+    dir.write("empty.pid", "");
+    dir.write("web.log", "");
+    await using _locker = await lockedElsewhere(dir.write("locked.pid", "2147483647"));
+    const { code, stderr } = await run(SIPID, args.split(" "), { cwd: dir.path });
+    const text = stderr.replace(/^\S+Z sipid/, "sipid");
+    assertMatch(text, said);
+    assert(code <= 2 || code === 126 || code === 127, words);
+    assertNotMatch(stderr, INTERNALS);
+  });
+}
+
+/** The messages in the source: where a text is told, or becomes a refusal. */
+function sites(): { file: string; literal: string }[] {
+  const told =
+    /(new (?:Refusal|UsageError|LockedElsewhere)|(?<![\w.])(?:info|error|report|attempt|refusalFor))\(\s*(`(?:[^`\\]|\\.)*`|"(?:[^"\\]|\\.)*")/g;
+  const found = [];
+  for (const folder of ["lib/", "commands/", ""]) {
+    for (const { name } of Deno.readDirSync(ROOT + folder)) {
+      // errors.ts puts together what others say.
+      if (!name.endsWith(".ts") || name === "errors.ts") continue;
+      const source = Deno.readTextFileSync(ROOT + folder + name);
+      for (const [, , literal] of source.matchAll(told)) {
+        found.push({ file: folder + name, literal: literal!.slice(1, -1) });
+      }
+    }
+  }
+  return found;
+}
+
+Deno.test("every message of the source is in the table, and every one of the table in the source", () => {
+  const all = sites();
+  assert(all.length > 50);
+  const known = [...PROVOKED.map(({ words }) => words), ...ELSEWHERE.map(([words]) => words)];
+  // What is made of other messages alone has no words of its own.
+  const unknown = all.filter(({ literal }) =>
+    /[a-z]{3}/.test(literal.replace(/\$\{[^}]*\}/g, "")) &&
+    !known.some((words) => literal.includes(words.trim()))
+  );
+  assertEquals(unknown, []);
+  const gone = known.filter((words) => !all.some(({ literal }) => literal.includes(words.trim())));
+  assertEquals(gone, []);
+});
+
+Deno.test("what is provoked elsewhere is", () => {
+  for (const [words, test] of ELSEWHERE) {
+    if (test === "") continue;
+    const text = Deno.readTextFileSync(`${ROOT}tests/cli/${test}`);
+    const isThere = text.includes(words.trim()) || test.endsWith("faults.ts");
+    assert(isThere, `${words} in ${test}`);
+  }
+});
