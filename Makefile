@@ -8,7 +8,7 @@ ARGS ?=
 
 task = deno=$$(DENO='$(DENO)' sh toolchain/find_deno.sh) && "$$deno" task --quiet
 
-.PHONY: build demo test e2e torture bench newest check docs release fmt install clean help
+.PHONY: build demo test e2e torture bench newest check docs picture release fmt install clean help
 
 build: ## the toolchain and dist/sipid (the default)
 	@$(task) build
@@ -36,6 +36,9 @@ newest: ## whether the newest Deno of npm passes lint, types and the unit tests
 
 docs: ## make docs/sipid.1 and the README's reference anew from the table of commands
 	@$(task) docs
+
+picture: build ## draw docs/sipid.svg, a real session, anew
+	@$(task) picture
 
 release: build ## dist/sipid-VERSION-linux-ARCH.tar.gz and SHA256SUMS; prints the lines for BOSH
 	@sh toolchain/release.sh

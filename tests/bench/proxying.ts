@@ -51,7 +51,11 @@ async function starts(dir: string, sipid: string[], python: string[]) {
     // The first line alone: Supervisor's stays for up to five seconds more.
     const { value } = await child.stdout.pipeThrough(new TextDecoderStream()).getReader().read();
     const started = milliseconds(value ?? "") - begin;
-    child.kill("SIGKILL");
+    try {
+      child.kill("SIGKILL");
+    } catch {
+      // sipid has ended with its command.
+    }
     await child.status;
     return started;
   };
