@@ -1,6 +1,5 @@
 /** What a call costs that does nothing but look: beside an empty program, and beside its peers. */
 import { httpServer } from "../servers.ts";
-import { SIPID } from "../support.ts";
 import { alternate, type Contestant, type Measurement, median, ratio } from "./bench.ts";
 
 const ROUNDS = 30;
@@ -8,7 +7,11 @@ const ROUNDS = 30;
 const DEAD = "2147483647";
 
 /** @param empty an empty program, compiled as sipid is */
-export async function startup(dir: string, empty: string): Promise<Measurement[]> {
+export async function startup(
+  dir: string,
+  program: string,
+  empty: string,
+): Promise<Measurement[]> {
   const path = `${dir}/web.pid`;
   const none = `rm -f ${path}`;
   const stale = `sh -c 'rm -f ${path}; printf ${DEAD} >${path}'`;
@@ -17,7 +20,7 @@ export async function startup(dir: string, empty: string): Promise<Measurement[]
     `exec 9>>"$1"; flock -n 9 && { read -r old <"$1"; kill -0 "$old" 2>/dev/null || echo ${pid} >"$1"; }`;
   await using server = httpServer(() => new Response("ok"));
   const ssd = (...args: string[]): string[] => ["start-stop-daemon", "--pidfile", path, ...args];
-  const sipid = (...args: string[]): string[] => [SIPID, ...args, "--pid-file", path];
+  const sipid = (...args: string[]): string[] => [program, ...args, "--pid-file", path];
 
   const contestants: Contestant[] = [
     { name: "empty", command: [empty] },
@@ -34,10 +37,10 @@ export async function startup(dir: string, empty: string): Promise<Measurement[]
     { name: "ssd status", prepare: stale, command: ssd("--status") },
     { name: "kill", prepare: stale, command: sipid("kill") },
     { name: "ssd stop", prepare: stale, command: ssd("--stop", "--remove-pidfile", "--oknodo") },
-    { name: "help", command: [SIPID, "--help"] },
-    { name: "version", command: [SIPID, "--version"] },
-    { name: "usage", command: [SIPID, "kill", "--pid-fiel", "x"] },
-    { name: "wait", command: [SIPID, "wait-until-healthy", "--url", server.url] },
+    { name: "help", command: [program, "--help"] },
+    { name: "version", command: [program, "--version"] },
+    { name: "usage", command: [program, "kill", "--pid-fiel", "x"] },
+    { name: "wait", command: [program, "wait-until-healthy", "--url", server.url] },
     {
       name: "curl",
       command: [

@@ -284,3 +284,14 @@ Deno.test("wait says at once which certificate or key it cannot use", async () =
     assertStringIncludes(stderr, message);
   }
 });
+
+Deno.test("wait says so when the system's certificates cannot be loaded", async () => {
+  using dir = new TempDir();
+  const args = ["wait-until-healthy", "--url", "https://127.0.0.1:1/", "--timeout", "1s"];
+  const { code, stderr } = await run(SIPID, args, { env: { SSL_CERT_FILE: dir.path } });
+  assertEquals(code, 1);
+  assertStringIncludes(
+    stderr,
+    "cannot load the system's certificates: correct SSL_CERT_FILE and SSL_CERT_DIR, or unset them",
+  );
+});
