@@ -24,11 +24,11 @@ function copied(path: string, copy: string): string {
   return copy;
 }
 
-/** An empty program, compiled as sipid is. */
-async function emptyProgram(dir: string): Promise<string> {
-  Deno.writeTextFileSync(`${dir}/empty.js`, "");
-  await compile(dir, "empty");
-  return copied(`${dir}/empty`, `${dir}/empty-program`);
+/** A program, compiled as sipid is. */
+async function compiled(dir: string, name: string, source: string): Promise<string> {
+  Deno.writeTextFileSync(`${dir}/${name}.js`, source);
+  await compile(dir, name);
+  return copied(`${dir}/${name}`, `${dir}/${name}-program`);
 }
 
 function size(empty: string): Measurement {
@@ -78,13 +78,14 @@ function replaceTable(path: string, text: string): void {
 const dir = Deno.makeTempDirSync({ prefix: "sipid-bench-" });
 Deno.chmodSync(dir, 0o755);
 try {
-  const empty = await emptyProgram(dir);
+  const empty = await compiled(dir, "empty", "");
+  const idle = await compiled(dir, "idle", "setTimeout(() => {}, 2 ** 31 - 1);");
   const measurements: Measurement[] = [];
   const parts = {
     size: () => [size(empty)],
     startup: () => startup(dir, copied(SIPID, `${dir}/sipid`), empty),
     waiting: () => waiting(dir),
-    proxying: () => proxying(dir, empty),
+    proxying: () => proxying(dir, idle),
     crowd: () => crowd(dir),
   };
   for (const [name, part] of Object.entries(parts)) {

@@ -4,7 +4,7 @@ import { type Measurement, median, repeat } from "./bench.ts";
 
 const PEER = "Supervisor's pidproxy";
 
-export async function proxying(dir: string, empty: string): Promise<Measurement[]> {
+export async function proxying(dir: string, idle: string): Promise<Measurement[]> {
   const sipid = [SIPID, "pidproxy"];
   const python = ["pidproxy"];
   return [
@@ -18,7 +18,7 @@ export async function proxying(dir: string, empty: string): Promise<Measurement[
       unit: "ms",
       ...await starts(dir, sipid, python),
     },
-    ...await idles(dir, empty),
+    ...await idles(dir, idle),
   ];
 }
 
@@ -29,7 +29,7 @@ function milliseconds(text: string): number {
 
 async function ends(dir: string, sipid: string[], python: string[]) {
   const once = async ([program, ...args]: string[]): Promise<number> => {
-    const command = [`${dir}/none.pid`, "sh", "-c", "sleep 0.2; exec date +%s%N"];
+    const command = [`${dir}/none.pid`, "/bin/sh", "-c", "sleep 0.2; exec date +%s%N"];
     const { stdout } = await run(program!, [...args, ...command]);
     return Math.max(0, performance.timeOrigin + performance.now() - milliseconds(stdout));
   };
@@ -44,7 +44,7 @@ async function starts(dir: string, sipid: string[], python: string[]) {
   const once = async ([program, ...args]: string[]): Promise<number> => {
     const begin = performance.timeOrigin + performance.now();
     const child = new Deno.Command(program!, {
-      args: [...args, `${dir}/none.pid`, "date", "+%s%N"],
+      args: [...args, `${dir}/none.pid`, "/bin/date", "+%s%N"],
       stdin: "null",
       stdout: "piped",
     }).spawn();
@@ -102,12 +102,13 @@ async function atRest(program: string, args: string[]) {
   };
 }
 
-async function idles(dir: string, empty: string): Promise<Measurement[]> {
+/** @param idle a program that does nothing but stay, compiled as sipid is */
+async function idles(dir: string, idle: string): Promise<Measurement[]> {
   const pidFile = `${dir}/idle.pid`;
-  const own = ["sleep", "600"];
+  const own = ["/bin/sleep", "600"];
   const daemon = ["sh", "-c", `sleep 600 & echo $! >${pidFile}`];
   const rounds = 6;
-  const floor = await repeat(rounds, 3, () => atRest(empty, []));
+  const floor = await repeat(rounds, 3, () => atRest(idle, []));
   const waits = await repeat(
     rounds,
     3,
@@ -130,8 +131,8 @@ async function idles(dir: string, empty: string): Promise<Measurement[]> {
     rows.push({
       what: `pidproxy, resident memory while it waits for ${state}`,
       unit: "MiB",
-      series: { sipid: rss(some), "an empty program": rss(floor), [PEER]: rss(python) },
-      bar: { text: "2 MiB above an empty program", value: above(some), limit: 2 },
+      series: { sipid: rss(some), "a program that only stays": rss(floor), [PEER]: rss(python) },
+      bar: { text: "2 MiB above one that only stays", value: above(some), limit: 2 },
     }, {
       what: `pidproxy, CPU time in ten idle minutes, waiting for ${state}`,
       unit: "s",
