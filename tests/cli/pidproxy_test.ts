@@ -355,8 +355,8 @@ for (const signal of ["SIGTERM", "SIGINT", "SIGQUIT"] as const) {
   Deno.test(`pidproxy stays after ${signal} until the daemon is gone`, async () => {
     await using proxied = await Proxied.start(safe("linger=1000"));
     const daemon = await proxied.daemonPid();
-    proxied.running.kill(signal);
     const begin = performance.now();
+    proxied.running.kill(signal);
     await proxied.running.line(new RegExp(`^${signal}$`, "m"));
     assert(runs(daemon) && runs(proxied.running.pid));
     assertEquals((await proxied.running.status).code, 0);

@@ -43,15 +43,12 @@ Deno.test("wait probes at the frequency until it gets 200", async () => {
     probes.push(performance.now());
     return new Response(null, { status: count < 4 ? 503 : 200 });
   });
-  const { code, stderr } = await wait(
-    server.url,
-    "--polling-frequency",
-    "200ms",
-  );
+  const begin = performance.now();
+  const { code, stderr } = await wait(server.url, "--polling-frequency", "200ms");
   assertEquals([code, probes.length], [0, 4]);
-  const gaps = probes.slice(1).map((time, i) => time - probes[i]!);
-  for (const gap of gaps) assertGreaterOrEqual(gap, 150);
-  assertLess(probes[3]! - probes[0]!, 600 + SLACK);
+  // From its start to the last: how far apart two arrive is up to the machine.
+  assertGreaterOrEqual(probes[3]! - begin, 600);
+  assertLess(probes[3]! - begin, 600 + SLACK);
   assertStringIncludes(stderr, "503 Service Unavailable");
 });
 
