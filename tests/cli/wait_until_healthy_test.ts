@@ -130,7 +130,7 @@ Deno.test("wait keeps no connection from one probe to the next", async () => {
       );
     }
   });
-  const { stderr } = await wait(server.url, ...BRIEFLY);
+  const { stderr } = await wait(server.url, "--timeout", "1s", "--polling-frequency", "50ms");
   const attempts = Number(/after (\d+) attempts/.exec(stderr)![1]);
   assertGreaterOrEqual(attempts, 2);
   assertEquals(connections, attempts);
