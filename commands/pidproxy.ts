@@ -45,7 +45,7 @@ export const pidproxy: Command = command({
   flags: {
     "wait": flag(
       "DURATION",
-      "how long to wait for PID_FILE after COMMAND ended with status 0",
+      "how long to wait for PID_FILE after COMMAND ended with status 0, or was asked to end",
       duration,
     ).or("0s"),
   },
@@ -101,7 +101,9 @@ class Proxy {
 
     // 4. The daemon, if the command put one in the background.
     let daemon: Process | Pid | undefined = this.#findDaemon();
-    if (daemon === undefined && code === 0) daemon = await this.#waitForDaemon(wait, child.pid);
+    // A command that got the request to end itself may have left one that is still to be asked.
+    const isLeft = code === 0 || this.#unheard !== undefined;
+    if (daemon === undefined && isLeft) daemon = await this.#waitForDaemon(wait, child.pid);
     if (daemon === undefined) return code;
     if (typeof daemon === "object") await this.#watch(daemon);
     if (this.#stopRequested) return 0;

@@ -499,6 +499,28 @@ for (const signal of ["SIGHUP", "SIGTERM"] as const) {
   });
 }
 
+Deno.test("pidproxy ends the daemon of a command that was ended before its daemon was there", async () => {
+  // It has forked, and is told to end before it could exit by itself.
+  const forks = (pidFile: string): string[] => [
+    "sh",
+    "-c",
+    '"$@" & wait',
+    "sh",
+    ...DAEMON,
+    pidFile,
+    "late=800",
+  ];
+  await using proxied = await Proxied.start(forks, {
+    awaited: "daemon \\d+",
+    flags: ["--wait", "5s"],
+  });
+  const daemon = await proxied.daemonPid();
+  proxied.running.kill("SIGTERM");
+  assertEquals((await proxied.running.status).code, 0);
+  assert(!runs(daemon));
+  await proxied.logged(/sent SIGTERM to process \d+ \(sh\), the command[^]*sent SIGTERM to/);
+});
+
 Deno.test("pidproxy follows a daemon that hands over to another", async () => {
   await using proxied = await Proxied.start(background(), { flags: ["--wait", "5s"] });
   const daemon = await proxied.daemonPid();

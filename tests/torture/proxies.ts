@@ -50,7 +50,7 @@ async function oneRound(path: string, script: string, random: Random): Promise<s
   const child = new Deno.Command("sh", {
     args: [
       "-c",
-      `exec ${SIPID} pidproxy --wait 10s "$1" sh -c "$2" sh "$1" "$3" 2>"$1.log"`,
+      `exec ${SIPID} pidproxy --wait 2s "$1" sh -c "$2" sh "$1" "$3" 2>"$1.log"`,
       "sh",
       path,
       script,
