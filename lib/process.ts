@@ -157,10 +157,7 @@ export function isRunning({ pid, startTicks }: Process): boolean {
  * @param ms milliseconds to wait at most; 0 looks once
  * @returns whether it is gone
  */
-export async function waitUntilGone(
-  one: Process,
-  ms: number,
-): Promise<boolean> {
+export async function waitUntilGone(one: Process, ms: number): Promise<boolean> {
   if (!isRunning(one)) return true;
   const givenUp = new AbortController();
   const gone = poll(() => isRunning(one), (running) => !running, {
@@ -183,10 +180,7 @@ export async function waitUntilGone(
  *
  * @returns `gone` if it no longer runs, `denied` if the caller may not signal it
  */
-export function send(
-  one: Process,
-  signal: Deno.Signal,
-): "sent" | "gone" | "denied" {
+export function send(one: Process, signal: Deno.Signal): "sent" | "gone" | "denied" {
   if (!isRunning(one)) return "gone";
   try {
     Deno.kill(one.pid, signal);
@@ -239,10 +233,7 @@ export function lockHolder(
   ino: number,
 ): { readonly process: Process | undefined } | undefined {
   const hex = (number: number): string => number.toString(16).padStart(2, "0");
-  const [major, minor] = [
-    (dev >> 8) & 0xfff,
-    (dev & 0xff) | ((dev >> 12) & 0xfff00),
-  ];
+  const [major, minor] = [(dev >> 8) & 0xfff, (dev & 0xff) | ((dev >> 12) & 0xfff00)];
   const file = `${hex(major)}:${hex(minor)}:${ino}`;
   for (const line of (readProc("locks") ?? "").split("\n")) {
     // "1: FLOCK  ADVISORY  WRITE 812 fe:00:131 0 EOF"; waiting ones have an arrow and differ.
