@@ -99,8 +99,8 @@ function procHides(): boolean {
 /** Signal 0: whether something has this PID. EPERM says that it has, and belongs to another user. */
 function answersToSignalZero(pid: Pid): boolean {
   try {
-    // Deno.kill knows no signal 0. An import would cost every start a tenth of its time.
-    // deno-lint-ignore no-process-global
+    // Deno.kill knows no signal 0.
+    // deno-lint-ignore no-process-global -- an import would cost every start a tenth of its time
     process.kill(pid, 0);
     return true;
   } catch (error) {

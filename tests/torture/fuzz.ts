@@ -1,7 +1,7 @@
 /** Random and structured input: pidfiles, argument lists, durations. */
 import { LONGEST, parseDuration } from "../../lib/duration.ts";
 import { parse } from "../../lib/content.ts";
-import { run, SIPID } from "../support.ts";
+import { run, runs, SIPID } from "../support.ts";
 import {
   broken,
   contentOf,
@@ -9,6 +9,7 @@ import {
   INTERNALS,
   Job,
   type Part,
+  peakOf,
   type Random,
   type Row,
 } from "./torture.ts";
@@ -195,8 +196,7 @@ async function pidfiles(random: Random, dir: string, times: number): Promise<Row
       died++;
       return;
     }
-    const alive = await run("kill", ["-0", String(bystander.pid)]);
-    if (alive.code !== 0) broken("who is not named in plain decimal lives", facts);
+    if (!runs(bystander.pid)) broken("who is not named in plain decimal lives", facts);
     // A number that is somebody's by chance of the disguise is no PID of anything here.
     if (code === 1 && contentOf(path) === undefined) broken("a refused kill keeps the file", facts);
   });
@@ -265,15 +265,6 @@ async function hugeFile(dir: string): Promise<Row> {
     times: 1,
     seen: `${peaks[1]} KiB at most, ${peaks[0]} for a small one`,
   };
-}
-
-/** A run of sipid, and the most memory it had, in KiB. */
-export async function peakOf(dir: string, args: string[]) {
-  const report = Deno.makeTempFileSync({ dir });
-  const result = await run("time", ["-q", "-f", "%M", "-o", report, SIPID, ...args]);
-  const peak = Number(Deno.readTextFileSync(report).trim().split("\n").at(-1));
-  if (!(peak > 1_000)) broken("memory is measured", { peak });
-  return { ...result, peak };
 }
 
 const SENSIBLE = [

@@ -1,8 +1,7 @@
 /** Whatever may answer a probe. */
 import { rawServer, readRequest } from "../servers.ts";
 import { run, SIPID } from "../support.ts";
-import { peakOf } from "./fuzz.ts";
-import { assertTame, broken, inParallel, type Part, type Random } from "./torture.ts";
+import { assertTame, broken, inParallel, type Part, peakOf, type Random } from "./torture.ts";
 
 /** What a server sends; endless ones end with the connection. */
 type Answer = () => Iterable<string | Uint8Array>;

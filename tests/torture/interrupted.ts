@@ -1,6 +1,8 @@
 /** sipid itself ended by a signal, at a random moment of claim and kill. */
+// @ts-types="../../toolchain/std/delay.d.ts"
+import { delay } from "@std/async/delay";
 import { run, SIPID } from "../support.ts";
-import { broken, contentOf, Job, measure, type Part, pause, type Random } from "./torture.ts";
+import { broken, contentOf, Job, measure, type Part, type Random } from "./torture.ts";
 
 const STALE = "2147483647";
 
@@ -61,7 +63,7 @@ async function oneRound(
 
 async function interrupt(args: string[], signal: Deno.Signal, after: number): Promise<void> {
   const child = new Deno.Command(SIPID, { args, stdin: "null", stderr: "null" }).spawn();
-  await pause(after);
+  await delay(after);
   try {
     child.kill(signal);
   } catch {

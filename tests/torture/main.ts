@@ -48,7 +48,7 @@ function table(rows: readonly (readonly string[])[]): string {
 
 const begin = performance.now();
 say(`seed ${seed}, ${long ? "long" : "short"} run`);
-const rows: (Row & { part: string; seconds: number })[] = [];
+const rows: (Row & { part: string })[] = [];
 for (const name of wanted) {
   const part = PARTS[name];
   if (part === undefined) throw new Error(`there is no part ${name}: ${Object.keys(PARTS)}`);
@@ -59,7 +59,7 @@ for (const name of wanted) {
     const random = new Random(seed ^ [...name].reduce((sum, it) => sum * 31 + it.charCodeAt(0), 7));
     const done = await part({ random, long, dir });
     const seconds = (performance.now() - start) / 1000;
-    rows.push(...done.map((row) => ({ ...row, part: name, seconds })));
+    rows.push(...done.map((row) => ({ ...row, part: name })));
     say(`${name}: held, ${seconds.toFixed(0)} s`);
   } catch (error) {
     say(`${name}: ${error instanceof Error ? error.stack : error}`);

@@ -1,6 +1,8 @@
 /** pidproxy, asked to end at a random moment, and killed. */
-import { run, SIPID } from "../support.ts";
-import { broken, contentOf, Job, type Part, pause, type Random, type Row } from "./torture.ts";
+// @ts-types="../../toolchain/std/delay.d.ts"
+import { delay } from "@std/async/delay";
+import { runs, SIPID } from "../support.ts";
+import { broken, contentOf, Job, type Part, type Random, type Row } from "./torture.ts";
 
 /** Like mysqld_safe: deaf, and gone when its daemon is. */
 const SAFE = `trap : TERM INT QUIT HUP
@@ -61,7 +63,7 @@ async function oneRound(path: string, script: string, random: Random): Promise<s
     stdout: "null",
     stderr: "null",
   }).spawn();
-  await pause(random.next() * 300);
+  await delay(random.next() * 300);
   for (const signal of random.pick(ASKS)) {
     try {
       child.kill(signal);
@@ -76,8 +78,7 @@ async function oneRound(path: string, script: string, random: Random): Promise<s
   if (status.signal === "SIGKILL") broken("it ends when it is asked to", facts);
   const left = marked(mark);
   if (left.length > 0) broken("nothing is left running", { ...facts, left });
-  const alive = await run("kill", ["-0", String(stranger.pid)]);
-  if (alive.code !== 0) broken("strangers live", facts);
+  if (!runs(stranger.pid)) broken("strangers live", facts);
   return status.signal === null ? `exit ${status.code}` : status.signal;
 }
 

@@ -1,6 +1,8 @@
 /** PIDs recycled on purpose, and the wall clock moved about. Works in a PID namespace alone. */
-import { run, SIPID, until } from "../support.ts";
-import { broken, contentOf, Job, type Part, pause, type Random, type Row } from "./torture.ts";
+// @ts-types="../../toolchain/std/delay.d.ts"
+import { delay } from "@std/async/delay";
+import { run, runs, SIPID, until } from "../support.ts";
+import { broken, contentOf, Job, type Part, type Random, type Row } from "./torture.ts";
 
 const DEAF = 'trap "" TERM; while :; do sleep 600 & wait $!; done';
 
@@ -30,7 +32,7 @@ async function oneRound(base: string, random: Random): Promise<boolean> {
     stdin: "null",
   }).spawn();
   await until(() => /sent SIGTERM/.test(contentOf(log) ?? ""), "SIGTERM is sent");
-  await pause(random.next() * 300);
+  await delay(random.next() * 300);
   // Held while the number changes hands, so that the change falls between two of its looks.
   const isHeld = random.below(4) > 0;
   if (isHeld) kill.kill("SIGSTOP");
@@ -42,8 +44,7 @@ async function oneRound(base: string, random: Random): Promise<boolean> {
   const text = contentOf(log)!;
   if (code !== 0 || !/exited after/.test(text)) broken("kill sees that its process is gone", text);
   if (/SIGKILL/.test(text)) broken("no stranger is killed", text);
-  const alive = await run("kill", ["-0", String(stranger.pid)]);
-  if (alive.code !== 0) broken("the stranger lives", text);
+  if (!runs(stranger.pid)) broken("the stranger lives", text);
   return isHeld;
 }
 
@@ -75,7 +76,7 @@ export const clock: Part = async ({ dir, long, random }) => {
       const base = `${dir}/${name}-${round}`;
       await using job = new Job(DEAF);
       Deno.writeTextFileSync(`${base}.pid`, String(job.pid));
-      await pause(50);
+      await delay(50);
       const limit = 1_000 + random.below(1_000);
       const args = name === "kill"
         ? ["kill", "--pid-file", `${base}.pid`, "--grace-period", `${limit}ms`]

@@ -120,13 +120,18 @@ export async function inParallel<T>(
   await Promise.all(Array.from({ length: width }, worker));
 }
 
-export function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
 /** Milliseconds that a run of sipid takes here, from its start to its end. */
 export async function measure(...args: string[]): Promise<number> {
   const times: number[] = [];
   for (let round = 0; round < 5; round++) times.push((await run(SIPID, args)).ms);
   return times.sort((a, b) => a - b)[2]!;
+}
+
+/** A run of sipid, and the most memory it had, in KiB. */
+export async function peakOf(dir: string, args: string[]) {
+  const report = Deno.makeTempFileSync({ dir });
+  const result = await run("time", ["-q", "-f", "%M", "-o", report, SIPID, ...args]);
+  const peak = Number(Deno.readTextFileSync(report).trim().split("\n").at(-1));
+  if (!(peak > 1_000)) broken("memory is measured", { peak });
+  return { ...result, peak };
 }
