@@ -1,6 +1,6 @@
 /** argv in, exit status out: the only place that exits. */
-import { commands, pidproxy } from "./commands/mod.ts";
-import { type Command, parse } from "./lib/cli.ts";
+import { commands, type Entry } from "./commands/mod.ts";
+import { parse } from "./lib/cli.ts";
 import { Refusal, UsageError } from "./lib/errors.ts";
 import { didYouMean } from "./lib/nearest.ts";
 import { calledAs } from "./lib/process.ts";
@@ -10,9 +10,7 @@ import { version } from "./lib/version.ts";
 
 async function main(args: readonly string[]): Promise<number> {
   // A link of that name stands in for Supervisor's program.
-  if (calledAs() === pidproxy.name) return await run(pidproxy, args);
-
-  const [first = "", ...rest] = args;
+  const [first = "", ...rest] = calledAs() === "pidproxy" ? ["pidproxy", ...args] : args;
   if (/^--?(help|h)$/.test(first)) {
     print(help(commands, version));
     return 0;
@@ -31,7 +29,8 @@ async function main(args: readonly string[]): Promise<number> {
   return await run(command, rest);
 }
 
-async function run(command: Command, args: readonly string[]): Promise<number> {
+async function run(entry: Entry, args: readonly string[]): Promise<number> {
+  const command = await entry.load();
   try {
     const parsed = parse(command, args);
     if (parsed.help) {

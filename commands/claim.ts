@@ -1,5 +1,5 @@
 /** `sipid claim`: writes a PID into a pidfile unless a running process has it. */
-import { type Command, command, flag } from "../lib/cli.ts";
+import { command, type Declared, flag } from "../lib/cli.ts";
 import { formatDuration } from "../lib/duration.ts";
 import { Refusal } from "../lib/errors.ts";
 import { findRival, type Holder } from "../lib/holder.ts";
@@ -16,9 +16,7 @@ const flags = {
 };
 
 /** The command `claim`. */
-export const claim: Command = command({
-  name: "claim",
-  purpose: "Write a PID into a pidfile, unless a running process has it already",
+export const claim: Declared = command({
   flags,
   statuses: {
     0: "the pidfile names PID",

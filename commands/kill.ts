@@ -1,5 +1,5 @@
 /** `sipid kill`: stops the process a pidfile names, and removes the pidfile. */
-import { type Command, command, flag, flagSwitch, type Values } from "../lib/cli.ts";
+import { command, type Declared, flag, flagSwitch, type Values } from "../lib/cli.ts";
 import { formatDuration } from "../lib/duration.ts";
 import { Refusal } from "../lib/errors.ts";
 import { findHolderSettled } from "../lib/holder.ts";
@@ -36,10 +36,7 @@ const flags = {
 };
 
 /** The command `kill`. */
-export const kill: Command = command({
-  name: "kill",
-  purpose: "Stop the process that a pidfile names, by SIGTERM and in the end by SIGKILL, and " +
-    "remove the pidfile",
+export const kill: Declared = command({
   flags,
   statuses: {
     0: "no process of this pidfile runs any more",

@@ -5,7 +5,7 @@
 // @ts-types="../toolchain/std/delay.d.ts"
 import { delay } from "@std/async/delay";
 import { catchSignals, start } from "../lib/child.ts";
-import { type Command, command, flag } from "../lib/cli.ts";
+import { command, type Declared, flag } from "../lib/cli.ts";
 import { formatDuration } from "../lib/duration.ts";
 import { Refusal } from "../lib/errors.ts";
 import { isUnchanged, type Look, look } from "../lib/pidfile.ts";
@@ -38,10 +38,7 @@ const IDLE = 250;
 const LIVELY_FOR = 60_000;
 
 /** The command `pidproxy`. */
-export const pidproxy: Command = command({
-  name: "pidproxy",
-  purpose: "Run COMMAND, pass signals on to the process that PID_FILE names, and end when both " +
-    "have ended",
+export const pidproxy: Declared = command({
   flags: {
     "wait": flag(
       "DURATION",

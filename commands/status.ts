@@ -1,5 +1,5 @@
 /** `sipid status`: tells whether the process of a pidfile runs. Exit statuses after LSB. */
-import { type Command, command, flagSwitch } from "../lib/cli.ts";
+import { command, type Declared, flagSwitch } from "../lib/cli.ts";
 import { formatDuration } from "../lib/duration.ts";
 import { Refusal } from "../lib/errors.ts";
 import { findHolder } from "../lib/holder.ts";
@@ -20,9 +20,7 @@ type Status =
 const LSB = { running: 0, dead: 1, stopped: 3, unknown: 4 } as const;
 
 /** The command `status`. */
-export const status: Command = command({
-  name: "status",
-  purpose: "Tell whether the process that a pidfile names is running",
+export const status: Declared = command({
   flags: {
     "pid-file": pidFileFlag("the pidfile").required(),
     "exec": execFlag,

@@ -5,7 +5,7 @@ import { deadline } from "@std/async/deadline";
 import { delay } from "@std/async/delay";
 // @ts-types="../toolchain/std/poll.d.ts"
 import { poll } from "@std/async/poll";
-import { type Command, command, flag } from "../lib/cli.ts";
+import { command, type Declared, flag } from "../lib/cli.ts";
 import { formatDuration } from "../lib/duration.ts";
 import { isTimeout, Refusal, UsageError } from "../lib/errors.ts";
 import { isHttp, type Prober, prober, shown } from "../lib/health.ts";
@@ -50,9 +50,7 @@ const flags = {
 };
 
 /** The command `wait-until-healthy`. */
-export const waitUntilHealthy: Command = command({
-  name: "wait-until-healthy",
-  purpose: "Probe a URL until it answers with HTTP status 200",
+export const waitUntilHealthy: Declared = command({
   flags,
   statuses: {
     0: "healthy",

@@ -33,11 +33,15 @@ export type Values<F extends Flags> = {
 };
 
 /** One command. */
-export interface Command {
+export interface Command extends Declared {
   /** What it is called by. */
   readonly name: string;
   /** What it does, in one sentence without a full stop. */
   readonly purpose: string;
+}
+
+/** What a command's own file says of it. */
+export interface Declared {
   /** Its own flags; those of `COMMON_FLAGS` come on top. */
   readonly flags: Flags;
   /** The words after the flags; undefined where it takes none. */
@@ -68,13 +72,13 @@ export interface Operands {
 
 /** Declares a command; `run` gets the values of its own flags, with their types. */
 export function command<F extends Flags>(
-  declared: Omit<Command, "flags" | "run"> & {
+  declared: Omit<Declared, "flags" | "run"> & {
     readonly flags: F;
     readonly run: (values: Values<F>, operands: readonly string[]) => Promise<number>;
   },
-): Command {
+): Declared {
   // The values are made from the same flags, so the narrower type is the true one.
-  return declared as unknown as Command;
+  return declared as unknown as Declared;
 }
 
 /** The flags that every command has. */
@@ -144,7 +148,7 @@ export type Parsed =
  * @param args what follows the command's name
  * @throws {UsageError} unknown, incomplete or missing flags, values that do not parse, operands
  */
-export function parse({ flags: own, operands: taken }: Command, args: readonly string[]): Parsed {
+export function parse({ flags: own, operands: taken }: Declared, args: readonly string[]): Parsed {
   const flags: Flags = { ...own, ...COMMON_FLAGS };
   const names = Object.keys(flags);
   const { words, operands, help } = split(flags, args);

@@ -37,7 +37,10 @@ export function commandHelp(command: Command): string {
 }
 
 /** The help of sipid as a whole. */
-export function help(commands: readonly Command[], version: string): string {
+export function help(
+  commands: readonly Pick<Command, "name" | "purpose">[],
+  version: string,
+): string {
   return [
     "Usage: sipid COMMAND [--flag VALUE ...]",
     "",

@@ -1,13 +1,13 @@
 // deno-lint-ignore-file no-console -- a build script talks to the person who builds
 /**
- * Builds dist/sipid: bundles main.ts into one file, then compiles that. The result depends on
- * the sources and on Deno alone: no path, no time and nothing of this machine goes into it.
+ * Builds dist/sipid: bundles main.ts into one file and one for each command, then compiles those.
+ * The result depends on the sources and on Deno alone: no path, no time and nothing of this machine
+ * goes into it.
  */
 import { compile, deno } from "./compile.ts";
 import { fromFileUrl } from "./paths.ts";
 
 async function bundle(root: string, folder: string): Promise<void> {
-  const output = `${folder}/sipid.js`;
   // Minified, because a readable bundle carries the paths of its sources in comments.
   const failure = await deno(
     [
@@ -17,14 +17,43 @@ async function bundle(root: string, folder: string): Promise<void> {
       "--frozen",
       "--minify",
       "--platform=deno",
-      `--output=${output}`,
+      // A command is read when it is called.
+      "--code-splitting",
+      `--outdir=${folder}`,
       "main.ts",
     ],
     root,
   );
   if (failure !== undefined) throw new Error(`deno bundle failed:\n${failure}`);
-  // The modification time is embedded.
-  await Deno.utime(output, 0, 0);
+  await rename(folder);
+}
+
+/**
+ * Gives the files of a bundle names that depend on their content alone. Those they come with end in
+ * a hash of the paths of their sources.
+ */
+async function rename(folder: string): Promise<void> {
+  const HASH = /-[A-Z0-9]{8}(?=\.js)/g;
+  const files = Array.from(Deno.readDirSync(folder), ({ name }) => ({
+    name,
+    text: Deno.readTextFileSync(`${folder}/${name}`),
+  }));
+  const chunks = files.filter(({ name }) => name.startsWith("chunk-"))
+    .map(({ name, text }) => ({ name, content: text.replace(HASH, "") }))
+    .sort((a, b) => a.content < b.content ? -1 : 1)
+    .map(({ name }) => name);
+  const plain = (name: string): string =>
+    name.startsWith("chunk-") ? `chunk${chunks.indexOf(name)}.js` : name.replace(HASH, "");
+  for (const { name, text } of files) {
+    const renamed = files.reduce(
+      (all, { name }) => all.replaceAll(`./${name}`, `./${plain(name)}`),
+      text,
+    );
+    await Deno.remove(`${folder}/${name}`);
+    await Deno.writeTextFile(`${folder}/${plain(name)}`, renamed);
+    // The modification time is embedded.
+    await Deno.utime(`${folder}/${plain(name)}`, 0, 0);
+  }
 }
 
 async function build(root: string): Promise<void> {
@@ -35,8 +64,8 @@ async function build(root: string): Promise<void> {
   });
   try {
     await bundle(root, folder);
-    await compile(folder, "sipid");
-    await Deno.rename(`${folder}/sipid`, `${root}/dist/sipid`);
+    await compile(folder, "main");
+    await Deno.rename(`${folder}/main`, `${root}/dist/sipid`);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

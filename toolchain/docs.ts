@@ -2,12 +2,13 @@
  * What is made from the table of commands: the man page and the README's reference. Writes them;
  * with `--check`, fails where they differ from what is there.
  */
-import { commands } from "../commands/mod.ts";
+import { loadAll } from "../commands/mod.ts";
 import { commandHelp } from "../lib/usage.ts";
 import { version } from "../lib/version.ts";
 import { manual } from "./manual.ts";
 import { fromFileUrl } from "./paths.ts";
 
+const commands = await loadAll();
 const README = fromFileUrl("../README.md");
 const MANUAL = fromFileUrl("../docs/sipid.1");
 const [BEGIN, END] = ["<!-- reference: made by make docs -->", "<!-- end of the reference -->"];

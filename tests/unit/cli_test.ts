@@ -14,8 +14,6 @@ const FLAGS = {
   "loud": flagSwitch("say more"),
 };
 const COMMAND = command({
-  name: "test",
-  purpose: "Test",
   flags: FLAGS,
   statuses: {},
   examples: [],
