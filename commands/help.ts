@@ -2,7 +2,6 @@
 import { command, type Declared } from "../lib/cli.ts";
 import { print } from "../lib/report.ts";
 import { commandHelp, help as wholeHelp } from "../lib/usage.ts";
-import { version } from "../lib/version.ts";
 import { commands } from "./mod.ts";
 
 /** The command `help`. */
@@ -18,7 +17,7 @@ export const help: Declared = command({
   examples: ["sipid help", "sipid help kill"],
   async run(_, [name]) {
     const asked = commands.find((one) => one.name === name);
-    print(asked === undefined ? wholeHelp(commands, version) : commandHelp(await asked.load()));
+    print(asked === undefined ? wholeHelp(commands) : commandHelp(await asked.load()));
     return 0;
   },
 });

@@ -124,8 +124,8 @@ export function flagSwitch(help: string): Flag<boolean> {
 
 /** The words Go's flag package takes for true and false. */
 function parseSwitch(text: string): boolean {
-  if (/^(1|t|T|true|TRUE|True)$/.test(text)) return true;
-  if (/^(0|f|F|false|FALSE|False)$/.test(text)) return false;
+  if (["1", "t", "T", "true", "TRUE", "True"].includes(text)) return true;
+  if (["0", "f", "F", "false", "FALSE", "False"].includes(text)) return false;
   throw new UsageError(`is a switch: it takes true or false, not "${text}"`);
 }
 
@@ -202,17 +202,20 @@ function split(
   for (let i = 0; i < args.length; i++) {
     const arg = args[i]!;
     if (arg === "--") return { words, operands: args.slice(i + 1), help: false };
-    const [, name, value] = /^--?([^-=][^=]*)(?:=(.*))?$/s.exec(arg) ?? [];
-    if (name === undefined) {
-      if (/^-./.test(arg)) throw new UsageError(`unknown flag ${arg}`);
+    // A dash alone is an operand, as everywhere.
+    if (!arg.startsWith("-") || arg === "-") {
       return { words, operands: args.slice(i), help: false };
     }
+    const [start, equals] = [arg.startsWith("--") ? 2 : 1, arg.indexOf("=")];
+    const name = arg.slice(start, equals < 0 ? undefined : equals);
+    const value = equals < 0 ? undefined : arg.slice(equals + 1);
     if (arg === "-h" || (name === "help" && value === undefined)) {
       return { words, operands: [], help: true };
     }
     if (!Object.hasOwn(flags, name)) {
       const nearest = didYouMean(`--${name}`, Object.keys(flags).map((it) => `--${it}`));
-      throw new UsageError(`unknown flag ${arg.replace(/=.*/s, "")}${nearest}`);
+      const typed = name === "" ? arg : arg.slice(0, start + name.length);
+      throw new UsageError(`unknown flag ${typed}${nearest}`);
     }
     if (value !== undefined) words.push(`--${name}=${value}`);
     else if (flags[name]!.value === undefined) words.push(`--${name}=true`);

@@ -54,7 +54,8 @@ const UNSEEN_PATIENCE = 10_000;
 const EMPTY_PATIENCE = 200;
 /** Creates the directory of the pidfile, with its parents, as the umask allows. */
 export function createDirectory(path: string): void {
-  const directory = path.replace(/[^/]*$/, "").replace(/(?<=.)\/+$/, "") || ".";
+  const slash = path.lastIndexOf("/");
+  const directory = slash < 0 ? "." : path.slice(0, slash) || "/";
   try {
     ensureDirSync(directory);
   } catch (error) {
@@ -251,7 +252,8 @@ const KEEPS_FROM_REPLACING = ["EACCES", "EPERM", "EBUSY", "ENAMETOOLONG"];
 /** Puts a new file with the PID in the place of the old one; false if that cannot be done here. */
 function replace(path: string, old: Stamp, pid: Pid): boolean {
   if (old.uid !== Deno.uid()) return false; // the new file would change hands
-  const name = path.replace(/[^/]*$/, (base) => `.${base}.new`);
+  const base = path.lastIndexOf("/") + 1;
+  const name = `${path.slice(0, base)}.${path.slice(base)}.new`;
   try {
     const mode = old.mode & 0o777;
     const make = (): Deno.FsFile => Deno.openSync(name, { write: true, createNew: true, mode });

@@ -92,8 +92,10 @@ function procIsOurs(): boolean {
 
 /** Whether /proc may keep back the processes of others, by its mount option hidepid. */
 function procHides(): boolean {
-  const mounts = readProc("self/mounts")?.match(/^\S+ \/proc proc .*$/gm) ?? [];
-  return mounts.length === 0 || /\bhidepid=(?!0|off)/.test(mounts.at(-1)!);
+  const mounts = readProc("self/mounts") ?? "";
+  const at = mounts.lastIndexOf(" /proc proc ");
+  const options = mounts.slice(at, mounts.indexOf("\n", at));
+  return at < 0 || (options.includes("hidepid=") && !/hidepid=(0|off)/.test(options));
 }
 
 /** Signal 0: whether something has this PID. EPERM says that it has, and belongs to another user. */
@@ -247,7 +249,7 @@ export function lockHolder(
 
 /** The name this program was called by, without folders: that of a link to it, for example. */
 export function calledAs(): string | undefined {
-  return commandLineOf(Deno.pid as Pid)?.[0]?.replace(/.*\//s, "");
+  return commandLineOf(Deno.pid as Pid)?.[0]?.split("/").at(-1);
 }
 
 /** The users a process acts for: its real and its effective one. Undefined where it is hidden. */
@@ -295,5 +297,6 @@ export function programOf(one: Process): Program | undefined {
 /** The words of the command line a process was started with; undefined where it is hidden. */
 export function commandLineOf(pid: Pid): readonly string[] | undefined {
   const text = readProc(`${pid}/cmdline`);
-  return text ? text.replace(/\0$/, "").split("\0") : undefined;
+  if (!text) return undefined;
+  return (text.endsWith("\0") ? text.slice(0, -1) : text).split("\0");
 }

@@ -1,5 +1,6 @@
 /** The help texts, made from the table of commands. */
 import { type Command, COMMON_FLAGS, type Flag, type Flags } from "./cli.ts";
+import { version } from "./version.ts";
 
 /** The columns a help text has at most. */
 const WIDTH = 80;
@@ -37,10 +38,7 @@ export function commandHelp(command: Command): string {
 }
 
 /** The help of sipid as a whole. */
-export function help(
-  commands: readonly Pick<Command, "name" | "purpose">[],
-  version: string,
-): string {
+export function help(commands: readonly Pick<Command, "name" | "purpose">[]): string {
   return [
     "Usage: sipid COMMAND [--flag VALUE ...]",
     "",
