@@ -31,11 +31,15 @@ const FORWARDED: readonly Deno.Signal[] = [
   "SIGIO",
 ];
 
-/** Milliseconds between two looks: after a request to end, and when there is nothing to expect. */
+/** Milliseconds between two looks after a request to end, and for how long the end is expected. */
 const LIVELY = 10;
-const IDLE = 250;
-/** Milliseconds after a request to end in which the end is expected. */
 const LIVELY_FOR = 60_000;
+/**
+ * Milliseconds between two looks when there is nothing to expect: a twentieth of the time since
+ * something happened, within these two. A daemon that dies young is noticed soon; one that has run
+ * for months is not looked at all the time.
+ */
+const [SOON, LATE] = [250, 5_000];
 
 /** The command `pidproxy`. */
 export const pidproxy: Declared = command({
@@ -74,7 +78,9 @@ class Proxy {
   /** A request to end that the command got, but no daemon. */
   #unheard: Deno.Signal | undefined;
   #stopRequested = false;
-  /** Until when the end is expected, on the clock of performance.now(). */
+  /** When a daemon was found, or a signal came, on the clock of performance.now(). */
+  #lastEvent = 0;
+  /** Until when the end is expected, on the same clock. */
   #livelyUntil = 0;
   /** Ends the pause between two looks. */
   #wake = (): void => {};
@@ -111,11 +117,12 @@ class Proxy {
 
   /** Passes a signal on: to the daemon, else to the command, else as soon as there is one. */
   #forward(signal: Deno.Signal): void {
+    this.#lastEvent = performance.now();
     if (STOP_SIGNALS.includes(signal)) {
       this.#stopRequested = true;
-      this.#livelyUntil = performance.now() + LIVELY_FOR;
-      this.#wake();
+      this.#livelyUntil = this.#lastEvent + LIVELY_FOR;
     }
+    this.#wake();
     const daemon = this.#daemonOrDoubt();
     if (typeof daemon !== "string" && this.#sent(daemon, signal)) {
       if (STOP_SIGNALS.includes(signal)) this.#unheard = undefined;
@@ -213,6 +220,7 @@ class Proxy {
   /** Returns when the daemon is gone, and no other has taken its place in the pidfile. */
   async #watch(daemon: Process): Promise<void> {
     for (let one: Process | undefined = daemon; one !== undefined;) {
+      this.#lastEvent = performance.now();
       while (isRunning(one)) await this.#pause();
       // An upgrade, as of nginx by SIGUSR2, ends with another process in the same pidfile.
       one = this.#findDaemon();
@@ -221,7 +229,9 @@ class Proxy {
 
   /** Sleeps until it is time for the next look. Light, since it is done for months. */
   #pause(): Promise<void> {
-    const ms = performance.now() < this.#livelyUntil ? LIVELY : IDLE;
+    const now = performance.now();
+    const calm = Math.min(LATE, Math.max(SOON, (now - this.#lastEvent) / 20));
+    const ms = now < this.#livelyUntil ? LIVELY : calm;
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, ms);
       this.#wake = () => {

@@ -1,4 +1,5 @@
 /** pidproxy beside Supervisor's. */
+import { delay } from "@std/async/delay";
 import { run, Running, SIPID } from "../support.ts";
 import { type Measurement, median, repeat } from "./bench.ts";
 
@@ -68,7 +69,12 @@ async function starts(dir: string, sipid: string[], python: string[]) {
   return { series, bar: { text: "under Supervisor's", value: own, limit: peer } };
 }
 
-/** A process at rest: KiB resident, and wake-ups and seconds of CPU time in ten minutes, from so many seconds. */
+/** Seconds after which a proxy has come to rest: it looks at a young daemon more often. */
+const SETTLING = 105;
+/** Seconds it is then measured for. */
+const MEASURED = 30;
+
+/** A process at rest: MiB resident, and wake-ups and seconds of CPU time in ten minutes. */
 async function atRest(program: string, args: string[]) {
   await using running = await Running.start("sh", [
     "-c",
@@ -77,7 +83,7 @@ async function atRest(program: string, args: string[]) {
     program,
     ...args,
   ]);
-  await new Promise((resolve) => setTimeout(resolve, 2_000));
+  await delay(SETTLING * 1_000);
   const proc = (name: string): string => Deno.readTextFileSync(`/proc/${running.pid}/${name}`);
   const look = () => {
     let [wakeUps, nanoseconds] = [0, 0];
@@ -89,37 +95,36 @@ async function atRest(program: string, args: string[]) {
     return { wakeUps, nanoseconds };
   };
   const before = look();
-  const seconds = 10;
-  await new Promise((resolve) => setTimeout(resolve, seconds * 1_000));
+  await delay(MEASURED * 1_000);
   const after = look();
   const rss = Number(/^Rss:\s+(\d+) kB$/m.exec(proc("smaps_rollup"))![1]);
   const children = proc(`task/${running.pid}/children`).trim().split(" ").filter((it) => it !== "");
   for (const child of children) Deno.kill(Number(child), "SIGKILL");
   return {
     rss: rss / 1024,
-    wakeUps: (after.wakeUps - before.wakeUps) * 600 / seconds,
-    cpu: (after.nanoseconds - before.nanoseconds) / 1e9 * 600 / seconds,
+    wakeUps: (after.wakeUps - before.wakeUps) * 600 / MEASURED,
+    cpu: (after.nanoseconds - before.nanoseconds) / 1e9 * 600 / MEASURED,
   };
 }
 
 /** @param idle a program that does nothing but stay, compiled as sipid is */
 async function idles(dir: string, idle: string): Promise<Measurement[]> {
-  const pidFile = `${dir}/idle.pid`;
   const own = ["/bin/sleep", "600"];
-  const daemon = ["sh", "-c", `sleep 600 & echo $! >${pidFile}`];
-  const rounds = 6;
-  const floor = await repeat(rounds, 3, () => atRest(idle, []));
-  const waits = await repeat(
-    rounds,
-    3,
-    () => atRest(SIPID, ["pidproxy", `${dir}/none.pid`, ...own]),
-  );
-  const watches = [];
-  for (let round = 0; round < rounds; round++) {
-    watches.push(await atRest(SIPID, ["pidproxy", pidFile, ...daemon]));
+  const watch = async (round: number) => {
+    const pidFile = `${dir}/idle-${round}.pid`;
+    const daemon = ["sh", "-c", `sleep 600 & echo $! >${pidFile}`];
+    const rest = await atRest(SIPID, ["pidproxy", pidFile, ...daemon]);
     Deno.kill(Number(Deno.readTextFileSync(pidFile)), "SIGKILL");
-  }
-  const python = await repeat(rounds, 3, () => atRest("pidproxy", [`${dir}/none.pid`, ...own]));
+    return rest;
+  };
+  // All at once: they rest.
+  const times = 6;
+  const [floor, waits, watches, python] = await Promise.all([
+    repeat(times, times, () => atRest(idle, [])),
+    repeat(times, times, () => atRest(SIPID, ["pidproxy", `${dir}/none.pid`, ...own])),
+    repeat(times, times, watch),
+    repeat(times, times, () => atRest("pidproxy", [`${dir}/none.pid`, ...own])),
+  ]);
   const above = (some: readonly { rss: number }[]): number =>
     median(some.map(({ rss }) => rss)) - median(floor.map(({ rss }) => rss));
   const rss = (some: readonly { rss: number }[]): number[] => some.map(({ rss }) => rss);
