@@ -5,19 +5,17 @@ import { Refusal, UsageError } from "./lib/errors.ts";
 import { didYouMean } from "./lib/nearest.ts";
 import { calledAs } from "./lib/process.ts";
 import { attach, beQuiet, error as report, flush, print } from "./lib/report.ts";
-
-/** Loaded for those who ask, as the commands are. */
-const usage = () => import("./lib/usage.ts");
+import { commandHelp, help, usageLine } from "./lib/usage.ts";
+import { version } from "./lib/version.ts";
 
 async function main(args: readonly string[]): Promise<number> {
   // A link of that name stands in for Supervisor's program.
   const [first = "", ...rest] = calledAs() === "pidproxy" ? ["pidproxy", ...args] : args;
   if (["--help", "-help", "--h", "-h"].includes(first)) {
-    print((await usage()).help(commands));
+    print(help(commands));
     return 0;
   }
   if (first === "--version" || first === "-version") {
-    const { version } = await import("./lib/version.ts");
     print(`sipid ${version}\n`);
     return 0;
   }
@@ -25,7 +23,7 @@ async function main(args: readonly string[]): Promise<number> {
   if (command === undefined) {
     const known = commands.map(({ name }) => name);
     if (first !== "") report(`unknown command "${first}"${didYouMean(first, known)}`);
-    attach((await usage()).help(commands));
+    attach(help(commands));
     return 2;
   }
   return await run(command, rest);
@@ -36,7 +34,7 @@ async function run(entry: Entry, args: readonly string[]): Promise<number> {
   try {
     const parsed = parse(command, args);
     if (parsed.help) {
-      print((await usage()).commandHelp(command));
+      print(commandHelp(command));
       return 0;
     }
     if (parsed.quiet) beQuiet();
@@ -44,7 +42,7 @@ async function run(entry: Entry, args: readonly string[]): Promise<number> {
   } catch (error) {
     if (error instanceof UsageError) {
       report(`${command.name}: ${error.message}`);
-      attach(`${(await usage()).usageLine(command)}\n`);
+      attach(`${usageLine(command)}\n`);
       return 2;
     }
     if (error instanceof Refusal) {

@@ -1,8 +1,11 @@
 /**
- * The table of commands. Their files are loaded when they are called: a start script waits for the
- * code of its own command alone.
+ * The table of commands. Those of start and stop scripts are small and share their code; the files of
+ * the others are loaded when they are called, so that no start script waits for them.
  */
 import type { Command, Declared } from "../lib/cli.ts";
+import { claim } from "./claim.ts";
+import { kill } from "./kill.ts";
+import { status } from "./status.ts";
 
 /** A line of the table. */
 export interface Entry {
@@ -19,18 +22,18 @@ export const commands: readonly Entry[] = [
   entry(
     "claim",
     "Write a PID into a pidfile, unless a running process has it already",
-    async () => (await import("./claim.ts")).claim,
+    () => Promise.resolve(claim),
   ),
   entry(
     "kill",
     "Stop the process that a pidfile names, by SIGTERM and in the end by SIGKILL, and remove the " +
       "pidfile",
-    async () => (await import("./kill.ts")).kill,
+    () => Promise.resolve(kill),
   ),
   entry(
     "status",
     "Tell whether the process that a pidfile names is running",
-    async () => (await import("./status.ts")).status,
+    () => Promise.resolve(status),
   ),
   entry(
     "wait-until-healthy",

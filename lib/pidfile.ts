@@ -206,7 +206,6 @@ function stampOf({ dev, ino, size, mtime, uid, mode, nlink }: Deno.FileInfo): St
 function readStart(file: Deno.FsFile): Uint8Array {
   const buffer = new Uint8Array(LONGEST + 1);
   let length = 0;
-  file.seekSync(0, Deno.SeekMode.Start);
   while (length < buffer.length) {
     const count = file.readSync(buffer.subarray(length));
     if (count === null) break;
