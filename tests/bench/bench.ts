@@ -32,7 +32,7 @@ export function ratio(numbers: readonly number[], floor: readonly number[]): num
 /** One program, with what is done before each of its runs. */
 export interface Contestant {
   readonly name: string;
-  readonly command: readonly string[];
+  readonly command: (round: number) => readonly string[];
   readonly prepare?: string;
 }
 
@@ -62,9 +62,9 @@ export async function alternate(
     report,
   ];
   for (const { prepare } of contestants) args.push("--prepare", prepare ?? "true");
-  args.push(...contestants.map(({ command }) => command.map(quoted).join(" ")));
   for (let round = -1; round < rounds; round++) {
-    const { code, stderr } = await run("hyperfine", args);
+    const commands = contestants.map(({ command }) => command(round).map(quoted).join(" "));
+    const { code, stderr } = await run("hyperfine", [...args, ...commands]);
     if (code !== 0) throw new Error(`hyperfine failed: ${stderr}`);
     if (round < 0) continue; // warms the caches
     const { results } = JSON.parse(Deno.readTextFileSync(report));
