@@ -5,17 +5,19 @@ import { Refusal, UsageError } from "./lib/errors.ts";
 import { didYouMean } from "./lib/nearest.ts";
 import { calledAs } from "./lib/process.ts";
 import { attach, beQuiet, error as report, flush, print } from "./lib/report.ts";
-import { commandHelp, help, usageLine } from "./lib/usage.ts";
-import { version } from "./lib/version.ts";
+
+/** Loaded for those who ask, as the commands are. */
+const usage = () => import("./lib/usage.ts");
 
 async function main(args: readonly string[]): Promise<number> {
   // A link of that name stands in for Supervisor's program.
   const [first = "", ...rest] = calledAs() === "pidproxy" ? ["pidproxy", ...args] : args;
   if (["--help", "-help", "--h", "-h"].includes(first)) {
-    print(help(commands));
+    print((await usage()).help(commands));
     return 0;
   }
   if (first === "--version" || first === "-version") {
+    const { version } = await import("./lib/version.ts");
     print(`sipid ${version}\n`);
     return 0;
   }
@@ -23,7 +25,7 @@ async function main(args: readonly string[]): Promise<number> {
   if (command === undefined) {
     const known = commands.map(({ name }) => name);
     if (first !== "") report(`unknown command "${first}"${didYouMean(first, known)}`);
-    attach(help(commands));
+    attach((await usage()).help(commands));
     return 2;
   }
   return await run(command, rest);
@@ -34,7 +36,7 @@ async function run(entry: Entry, args: readonly string[]): Promise<number> {
   try {
     const parsed = parse(command, args);
     if (parsed.help) {
-      print(commandHelp(command));
+      print((await usage()).commandHelp(command));
       return 0;
     }
     if (parsed.quiet) beQuiet();
@@ -42,7 +44,7 @@ async function run(entry: Entry, args: readonly string[]): Promise<number> {
   } catch (error) {
     if (error instanceof UsageError) {
       report(`${command.name}: ${error.message}`);
-      attach(`${usageLine(command)}\n`);
+      attach(`${(await usage()).usageLine(command)}\n`);
       return 2;
     }
     if (error instanceof Refusal) {

@@ -1,11 +1,8 @@
 /**
- * The table of commands. Those of start and stop scripts are small and share their code; the files of
- * the others are loaded when they are called, so that no start script waits for them.
+ * The table of commands. Their files are loaded when they are called: a start script waits for the
+ * code of its own command alone.
  */
 import type { Command, Declared } from "../lib/cli.ts";
-import { claim } from "./claim.ts";
-import { kill } from "./kill.ts";
-import { status } from "./status.ts";
 
 /** A line of the table. */
 export interface Entry {
@@ -22,18 +19,18 @@ export const commands: readonly Entry[] = [
   entry(
     "claim",
     "Write a PID into a pidfile, unless a running process has it already",
-    () => Promise.resolve(claim),
+    async () => (await import("./claim.ts")).claim,
   ),
   entry(
     "kill",
     "Stop the process that a pidfile names, by SIGTERM and in the end by SIGKILL, and remove the " +
       "pidfile",
-    () => Promise.resolve(kill),
+    async () => (await import("./kill.ts")).kill,
   ),
   entry(
     "status",
     "Tell whether the process that a pidfile names is running",
-    () => Promise.resolve(status),
+    async () => (await import("./status.ts")).status,
   ),
   entry(
     "wait-until-healthy",
