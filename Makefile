@@ -28,7 +28,7 @@ torture: ## try to break it; ARGS="[--seed N] [long] [PART ...]"; about two minu
 check: ## format, lint and types alone
 	@$(task) check
 
-bench: ## measure it beside its peers: docs/bench and the README's table; some five minutes
+bench: ## measure it beside its peers: docs/bench and the README's table; some seven minutes
 	@ARGS='$(ARGS)' $(task) bench
 
 newest: ## whether the newest Deno of npm passes lint, types and the unit tests
