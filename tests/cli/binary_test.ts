@@ -9,26 +9,31 @@ const CALLS = "open,openat,creat,mkdir,mkdirat,mknod,mknodat,link,linkat,symlink
   "rename,renameat,renameat2,unlink,unlinkat,rmdir,truncate,chmod,fchmodat,chown,fchownat," +
   "utimensat,bind";
 
-/** The paths that a run of the binary created, opened for writing, renamed or removed. */
-async function written(dir: TempDir, args: string[]): Promise<string[]> {
+/** The lines of strace about a run of the binary whose caches and temporary files belong in `dir`. */
+async function traced(dir: TempDir, calls: string, args: string[]): Promise<string[]> {
   const log = dir.file("strace.log");
   const { stderr } = await run("strace", [
     "-f",
     "-y",
     "-e",
-    `trace=${CALLS}`,
+    `trace=${calls}`,
     "-o",
     log,
     SIPID,
     ...args,
   ], {
     cwd: dir.path,
-    // Where a program would put its caches and temporary files.
     env: { HOME: dir.path, TMPDIR: dir.path, XDG_CACHE_HOME: dir.path, PATH: "/usr/bin:/bin" },
     clearEnv: true,
   });
   const lines = Deno.readTextFileSync(log).split("\n");
   assert(lines.some((line) => line.includes("openat(")), `strace saw nothing: ${stderr}`);
+  return lines;
+}
+
+/** The paths that a run of the binary created, opened for writing, renamed or removed. */
+async function written(dir: TempDir, args: string[]): Promise<string[]> {
+  const lines = await traced(dir, CALLS, args);
   const writing = lines.filter((line) =>
     /^\d+ +\w+\(/.test(line) &&
     (!/ open(at)?\(/.test(line) || /O_(WRONLY|RDWR|CREAT|TRUNC)/.test(line))
@@ -59,6 +64,15 @@ Deno.test("a command writes nothing but what it is for", async () => {
   const url = `http://127.0.0.1:${closedPort()}/`;
   assertEquals(await written(dir, ["wait-until-healthy", "--url", url, "--timeout", "100ms"]), []);
   assertEquals([...Deno.readDirSync(dir.file("run"))], []);
+});
+
+Deno.test("a command's code comes from the binary, though its name is in the temporary folder", async () => {
+  using dir = new TempDir();
+  Deno.mkdirSync(dir.file("run"));
+  for (const command of ["claim", "kill", "status", "wait-until-healthy", "pidproxy", "help"]) {
+    const lines = await traced(dir, "%file", [command, "--pid-file", "run/web.pid"]);
+    assertEquals(lines.filter((line) => line.includes(`"${dir.path}/`)), [], command);
+  }
 });
 
 Deno.test("the binary is the same wherever it is built", async () => {
