@@ -25,19 +25,20 @@ async function bundle(root: string, folder: string): Promise<void> {
     root,
   );
   if (failure !== undefined) throw new Error(`deno bundle failed:\n${failure}`);
-  await rename(folder);
+  await namePlainly(folder);
 }
 
 /**
  * Gives the files of a bundle names that depend on their content alone. Those they come with end in
  * a hash of the paths of their sources.
  */
-async function rename(folder: string): Promise<void> {
+async function namePlainly(folder: string): Promise<void> {
   const HASH = /-[A-Z0-9]{8}(?=\.js)/g;
   const files = Array.from(Deno.readDirSync(folder), ({ name }) => ({
     name,
     text: Deno.readTextFileSync(`${folder}/${name}`),
   }));
+  // What commands share has no name of its own: its place among the like, by content, is one.
   const chunks = files.filter(({ name }) => name.startsWith("chunk-"))
     .map(({ name, text }) => ({ name, content: text.replace(HASH, "") }))
     .sort((a, b) => a.content < b.content ? -1 : 1)
