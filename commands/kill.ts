@@ -2,17 +2,10 @@
 import { command, type Declared, flag, flagSwitch, type Values } from "../lib/cli.ts";
 import { formatDuration } from "../lib/duration.ts";
 import { Refusal } from "../lib/errors.ts";
+import { waitUntilGone } from "../lib/gone.ts";
 import { findHolderSettled } from "../lib/holder.ts";
 import { isUnchanged, LockedElsewhere, type Look, lookSettled, withLock } from "../lib/pidfile.ts";
-import {
-  describe,
-  findProcess,
-  isStopped,
-  type Process,
-  send,
-  stateOf,
-  waitUntilGone,
-} from "../lib/process.ts";
+import { describe, findProcess, isStopped, type Process, send, stateOf } from "../lib/process.ts";
 import { info } from "../lib/report.ts";
 import { distrust } from "../lib/trust.ts";
 import { duration, execFlag, pidFileFlag } from "./flags.ts";

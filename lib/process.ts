@@ -5,11 +5,7 @@
  * is reaped. A `Process` here is a PID together with its start time, and every question and every
  * signal asks again whether it is still the same one. Source: proc(5), kill(2).
  */
-// @ts-types="../toolchain/std/deadline.d.ts"
-import { deadline } from "@std/async/deadline";
-// @ts-types="../toolchain/std/poll.d.ts"
-import { poll } from "@std/async/poll";
-import { errnoOf, isTimeout } from "./errors.ts";
+import { errnoOf } from "./errors.ts";
 
 /** A number that can be a PID: 1 to 2147483647. Only `parsePid` makes one. */
 export type Pid = number & { readonly parsed: unique symbol };
@@ -24,8 +20,6 @@ export interface Process {
   readonly program: string | undefined;
 }
 
-/** Milliseconds between two looks at a process that is waited for. */
-const LOOK_INTERVAL = 2;
 /** Clock ticks a second in /proc: USER_HZ, 100 on every architecture Deno runs on. */
 const TICKS_PER_SECOND = 100;
 const LARGEST_PID = 2_147_483_647;
@@ -69,9 +63,9 @@ function parseStat(text: string): Stat {
 }
 
 /** A file below /proc; undefined where it is not there, empty where it is there and hidden. */
-function readProc(name: string): string | undefined {
+function readProc(name: string, read = Deno.readTextFileSync): string | undefined {
   try {
-    return Deno.readTextFileSync(`/proc/${name}`);
+    return read(`/proc/${name}`);
   } catch (error) {
     const errno = errnoOf(error);
     // ESRCH: the process went between the opening and the reading.
@@ -154,30 +148,6 @@ export function isRunning({ pid, startTicks }: Process): boolean {
 }
 
 /**
- * Waits until it is gone, looking every 2 ms.
- *
- * @param ms milliseconds to wait at most; 0 looks once
- * @returns whether it is gone
- */
-export async function waitUntilGone(one: Process, ms: number): Promise<boolean> {
-  if (!isRunning(one)) return true;
-  const givenUp = new AbortController();
-  const gone = poll(() => isRunning(one), (running) => !running, {
-    interval: LOOK_INTERVAL,
-    signal: givenUp.signal,
-  });
-  try {
-    await deadline(gone, ms);
-    return true;
-  } catch (error) {
-    if (!isTimeout(error)) throw error;
-    return !isRunning(one);
-  } finally {
-    givenUp.abort();
-  }
-}
-
-/**
  * Sends a signal to this process and to no other.
  *
  * @returns `gone` if it no longer runs, `denied` if the caller may not signal it
@@ -249,7 +219,7 @@ export function lockHolder(
 
 /** The name this program was called by, without folders: that of a link to it, for example. */
 export function calledAs(): string | undefined {
-  return commandLineOf(Deno.pid as Pid)?.[0]?.split("/").at(-1);
+  return readProc("self/cmdline")?.split("\0", 1)[0]?.split("/").at(-1);
 }
 
 /** The users a process acts for: its real and its effective one. Undefined where it is hidden. */
@@ -296,7 +266,13 @@ export function programOf(one: Process): Program | undefined {
 
 /** The words of the command line a process was started with; undefined where it is hidden. */
 export function commandLineOf(pid: Pid): readonly string[] | undefined {
-  const text = readProc(`${pid}/cmdline`);
-  if (!text) return undefined;
-  return (text.endsWith("\0") ? text.slice(0, -1) : text).split("\0");
+  const text = readProc(`${pid}/cmdline`, readAtOnce);
+  return text ? text.replace(/\0$/, "").split("\0") : undefined;
+}
+
+/** By one read(2) of up to 128 KiB: in pieces, an exec in between would mix two command lines. */
+function readAtOnce(path: string | URL): string {
+  using file = Deno.openSync(path);
+  const buffer = new Uint8Array(131_072);
+  return new TextDecoder().decode(buffer.subarray(0, file.readSync(buffer) ?? 0));
 }
