@@ -7,6 +7,11 @@ import { broken, contentOf, Job, type Part, type Row } from "./torture.ts";
 /** A job claims its seat, and shows by a lock of its own that it sits there alone. */
 const JOB = `"$SIPID" claim --pid $$ --pid-file "$1" 2>/dev/null || exit 98
 exec flock --no-fork --nonblock --conflict-exit-code 99 "$1.held" sleep 600`;
+/** The same, known by its program, which it becomes by way of others. */
+const JOB_BY_WAY = `program=$(command -v sleep)
+"$SIPID" claim --pid $$ --pid-file "$1" --exec "$program" 2>/dev/null || exit 98
+exec env A_VARIABLE_WITH_A_LONG_NAME=1 nice -n 0 \\
+  flock --no-fork --nonblock --conflict-exit-code 99 "$1.held" "$program" 600`;
 const REFUSED = 98;
 
 /** One pidfile, and what was seen of it. */
@@ -19,7 +24,7 @@ class Seat {
   /** Jobs by PID, and whether the pidfile was seen to name them. */
   readonly #jobs = new Map<string, { seen: boolean }>();
 
-  constructor(path: string) {
+  constructor(path: string, readonly script: string) {
     this.path = path;
   }
 
@@ -27,7 +32,7 @@ class Seat {
   async claimUntil(done: () => boolean): Promise<void> {
     while (!done()) {
       const child = new Deno.Command("sh", {
-        args: ["-c", JOB, "job", this.path],
+        args: ["-c", this.script, "job", this.path],
         env: { SIPID },
         stdin: "null",
         stdout: "null",
@@ -71,7 +76,9 @@ class Seat {
 
 export const contention: Part = async ({ dir, long }) => {
   const cycles = long ? 10_000 : 250;
-  const seats = Array.from({ length: 3 }, (_, k) => new Seat(`${dir}/run/${k}/job.pid`));
+  const seats = [JOB, JOB, JOB_BY_WAY].map((script, k) =>
+    new Seat(`${dir}/run/${k}/job.pid`, script)
+  );
   const sum = (what: (seat: Seat) => number): number =>
     seats.reduce((total, seat) => total + what(seat), 0);
   await using bystander = new Job();
@@ -95,7 +102,8 @@ export const contention: Part = async ({ dir, long }) => {
   if (!runs(bystander.pid)) broken("a process in no pidfile is left alone", bystander.pid);
   return [
     {
-      what: "claim, hold, be killed: 6 claimers and 3 killers at once on 3 pidfiles",
+      what: "claim, hold, be killed: 6 claimers and 3 killers at once on 3 pidfiles, one of them " +
+        "claimed with --exec",
       times: sum((seat) => seat.won),
       seen: `${sum((seat) => seat.refused)} claims refused, ${sum((seat) => seat.kills)} kills, ` +
         `${sum((seat) => seat.looks)} looks`,
