@@ -73,7 +73,7 @@ export function assertTame(
 export class Job implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
 
-  constructor(script = "exec sleep 600") {
+  constructor(script = "exec sleep 7200") {
     this.#child = new Deno.Command("sh", {
       args: ["-c", script],
       stdin: "null",
