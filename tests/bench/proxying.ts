@@ -74,8 +74,13 @@ const SETTLING = 105;
 /** Seconds it is then measured for. */
 const MEASURED = 30;
 
+/** Milliseconds from the start of one process at rest to that of the next: they look in turn. */
+const STAGGER = 200;
+let started = 0;
+
 /** A process at rest: MiB resident, and wake-ups and seconds of CPU time in ten minutes. */
 async function atRest(program: string, args: string[]) {
+  await delay(STAGGER * started++);
   await using running = await Running.start("sh", [
     "-c",
     'echo ready; exec "$@"',
@@ -117,7 +122,7 @@ async function idles(dir: string, idle: string): Promise<Measurement[]> {
     Deno.kill(Number(Deno.readTextFileSync(pidFile)), "SIGKILL");
     return rest;
   };
-  // All at once: they rest.
+  // Beside each other: they rest.
   const times = 6;
   const [floor, waits, watches, python] = await Promise.all([
     repeat(times, times, () => atRest(idle, [])),
