@@ -22,13 +22,13 @@ test: ## format, lint, types, unit tests and the tests of dist/sipid
 e2e: ## with real Monit, Supervisor, MariaDB, nginx; as root, on a machine that may get them
 	@$(task) e2e
 
-torture: ## try to break it; ARGS="[--seed N] [long] [PART ...]"; about two minutes, long: forty
+torture: ## try to break it; ARGS="[--seed N] [long] [PART ...]"; about two minutes, long: fifteen
 	@ARGS='$(ARGS)' $(task) torture
 
 check: ## format, lint and types alone
 	@$(task) check
 
-bench: ## measure it beside its peers: docs/bench and the README's table; some seven minutes
+bench: ## measure it beside its peers: docs/bench and the README's table; some six minutes
 	@ARGS='$(ARGS)' $(task) bench
 
 newest: ## whether the newest Deno of npm passes lint, types and the unit tests

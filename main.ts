@@ -57,7 +57,7 @@ async function run(entry: Entry, args: readonly string[]): Promise<number> {
 }
 
 // In a turn of its own: the first error, such as that of a file which is not there, has V8 read all
-// functions that are being called once more, for their line numbers. The module itself is large.
+// functions that are being called once more, for their line numbers; the module would be one of them.
 const status = await Promise.resolve(Deno.args).then(main);
 await flush();
 Deno.exit(status);

@@ -5,11 +5,7 @@
 import type { Command, Declared } from "../lib/cli.ts";
 
 /** A line of the table. */
-export interface Entry {
-  /** What the command is called by. */
-  readonly name: string;
-  /** What it does, in one sentence without a full stop. */
-  readonly purpose: string;
+export interface Entry extends Pick<Command, "name" | "purpose"> {
   /** The whole of it. */
   readonly load: () => Promise<Command>;
 }
