@@ -2,7 +2,8 @@
  * web PORT LOCK_FILE: a small HTTP service for the example release. GET /health answers 200 when it
  * is healthy, 503 before. What it does otherwise is told in its environment:
  *
- *   START_SECONDS  seconds from its start until it is healthy (default 0)
+ *   START_SECONDS  seconds from the first request, whose answer is a 503, until it is healthy
+ *                  (default 0: it is healthy at once)
  *   IGNORE_TERM    1: it ignores SIGTERM
  *   CRASH          1: it exits with status 1 as soon as it has started
  *
@@ -36,6 +37,14 @@ static int setting(const char *name)
 {
     const char *value = getenv(name);
     return value == NULL ? 0 : atoi(value);
+}
+
+/* Seconds on a clock that nobody sets. */
+static time_t now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return time.tv_sec;
 }
 
 static void fail(const char *what)
@@ -93,10 +102,15 @@ int main(int argc, char **argv)
         bind(server, (struct sockaddr *)&address, sizeof address) < 0 || listen(server, 16) < 0)
         fail("web: cannot listen");
 
-    const time_t healthy_from = time(NULL) + setting("START_SECONDS");
+    /* From the first request, not from the start: whoever asks sees both, however late he comes. */
+    time_t first = -1;
     for (;;) {
         const int client = accept(server, NULL, NULL);
-        if (client >= 0)
-            answer(client, time(NULL) >= healthy_from);
+        const time_t asked = now();
+        if (client < 0)
+            continue;
+        if (first < 0)
+            first = asked;
+        answer(client, asked >= first + setting("START_SECONDS"));
     }
 }
