@@ -1,16 +1,18 @@
 /**
- * What is made from the table of commands: the man page and the README's reference. Writes them;
- * with `--check`, fails where they differ from what is there.
+ * What is made from the table of commands and deno.json: the man page, the README's reference and
+ * lib/version.ts. Writes them; with `--check`, fails where they differ from what is there.
  */
+import config from "../deno.json" with { type: "json" };
 import { loadAll } from "../commands/mod.ts";
 import { commandHelp } from "../lib/usage.ts";
-import { version } from "../lib/version.ts";
 import { manual } from "./manual.ts";
 import { fromFileUrl } from "./paths.ts";
 
 const commands = await loadAll();
+const { version } = config;
 const README = fromFileUrl("../README.md");
 const MANUAL = fromFileUrl("../docs/sipid.1");
+const VERSION = fromFileUrl("../lib/version.ts");
 const [BEGIN, END] = ["<!-- reference: made by make docs -->", "<!-- end of the reference -->"];
 
 /** The day the version has in the changelog, as mdoc(7) writes it. */
@@ -29,10 +31,18 @@ function withReference(readme: string): string {
   return `${readme.slice(0, start)}${BEGIN}\n\n${texts.join("\n")}\n${readme.slice(end)}`;
 }
 
+/** All of deno.json would come into the binary, where an import takes the version from it. */
+const versionFile = `/** Made by make docs from deno.json. */
+
+/** The version of sipid, as semver. */
+export const version = "${version}";
+`;
+
 const readme = Deno.readTextFileSync(README);
 const made: [string, string][] = [
   [README, withReference(readme)],
   [MANUAL, manual(commands, version, releaseDate())],
+  [VERSION, versionFile],
 ];
 for (const [path, text] of made) {
   if (Deno.args[0] !== "--check") Deno.writeTextFileSync(path, text);
