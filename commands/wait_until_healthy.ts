@@ -9,7 +9,7 @@ import { command, type Declared, flag } from "../lib/cli.ts";
 import { formatDuration } from "../lib/duration.ts";
 import { isTimeout, Refusal, UsageError } from "../lib/errors.ts";
 import { isHttp, type Prober, prober, shown } from "../lib/health.ts";
-import { findHolder, findHolderSettled } from "../lib/holder.ts";
+import { findHolderSettled } from "../lib/holder.ts";
 import { look, lookSettled } from "../lib/pidfile.ts";
 import { describe, isRunning, type Process } from "../lib/process.ts";
 import { takeProxySettings } from "../lib/proxy.ts";
@@ -118,9 +118,9 @@ class Wait {
   }
 }
 
-/** The process to watch; `check` throws when it is gone. */
+/** The process to watch; `check` rejects when it is gone. */
 interface Watched {
-  readonly check: () => void;
+  readonly check: () => Promise<void>;
 }
 
 async function watch(pidFile: string, exec: string | undefined): Promise<Watched> {
@@ -137,15 +137,26 @@ async function watch(pidFile: string, exec: string | undefined): Promise<Watched
   const doubt = distrust(pidFile, found, holder.process);
   if (doubt !== undefined) info(`warning: ${doubt}`);
   let last = holder.process;
-  return { check: () => last = stillThere(pidFile, last, exec) };
+  return {
+    check: async () => {
+      last = await stillThere(pidFile, last, exec);
+    },
+  };
 }
 
-/** The process the file names now: a restart may have brought another. */
-function stillThere(pidFile: string, last: Process, exec: string | undefined): Process {
+/**
+ * The process the file names now: a restart may have brought another, which may still be its start
+ * script.
+ */
+async function stillThere(
+  pidFile: string,
+  last: Process,
+  exec: string | undefined,
+): Promise<Process> {
   const found = look(pidFile);
   if (found.kind === "missing") throw gone(`pidfile ${pidFile} was removed`);
   if (found.kind === "pid" && found.pid !== last.pid) {
-    const next = findHolder(found.pid, exec);
+    const next = await findHolderSettled(found.pid, exec);
     if (next.kind === "own") return next.process;
   }
   if (!isRunning(last)) throw gone(`${describe(last)} of ${pidFile} is gone`);
@@ -169,7 +180,7 @@ async function wait(what: Wait, watched: Watched | undefined): Promise<void> {
   try {
     await deadline(Promise.race([healthy, ...died]), what.timeout);
     // Something else may answer on the port of a process that died.
-    watched?.check();
+    await watched?.check();
     info(`${what.url} is healthy after ${formatDuration(what.elapsed)}`);
   } catch (error) {
     if (!isTimeout(error)) throw error;

@@ -11,7 +11,18 @@ import {
 // @ts-types="../../toolchain/std/delay.d.ts"
 import { delay } from "@std/async/delay";
 import { closedPort, httpServer, rawServer, readRequest, writeAll } from "../servers.ts";
-import { deadPid, fixture, type Result, run, SIPID, sipid, SLACK, TempDir } from "../support.ts";
+import {
+  deadPid,
+  fixture,
+  type Result,
+  run,
+  Running,
+  SIPID,
+  sipid,
+  SLACK,
+  TempDir,
+  until,
+} from "../support.ts";
 
 function wait(url: string, ...flags: string[]): Promise<Result> {
   return sipid("wait-until-healthy", "--url", url, ...flags);
@@ -25,6 +36,16 @@ function waitWith(
 ): Promise<Result> {
   const args = ["wait-until-healthy", "--url", url, ...flags];
   return run(SIPID, args, { env, clearEnv: true });
+}
+
+/** How often a process has slept so far; Infinity when it has ended. */
+function pauses(pid: number): number {
+  try {
+    const status = Deno.readTextFileSync(`/proc/${pid}/status`);
+    return Number(/^voluntary_ctxt_switches:\s*(\d+)$/m.exec(status)?.[1] ?? Infinity);
+  } catch {
+    return Infinity;
+  }
 }
 
 const BRIEFLY = ["--timeout", "300ms", "--polling-frequency", "50ms"];
@@ -380,6 +401,37 @@ Deno.test("wait takes a restart in its stride", async () => {
     "--polling-frequency=150ms",
   );
   assertEquals(code, 0, stderr);
+});
+
+Deno.test("wait knows a restart whose new process is still its start script", async () => {
+  using dir = new TempDir();
+  const go = dir.file("go");
+  await using first = await Running.start("sh", ["-c", "echo ready; exec sleep 600"]);
+  await using second = await Running.start("sh", [
+    "-c",
+    `echo ready; until [ -e ${go} ]; do :; done; exec sleep 600`,
+  ]);
+  const path = dir.write("web.pid", String(first.pid));
+  await using server = httpServer(async (_, count) => {
+    if (count > 1) return new Response();
+    dir.write("web.pid", String(second.pid));
+    first.kill("SIGKILL");
+    await first.status;
+    // It wakes two or three times for a look.
+    const before = pauses(waiting.pid);
+    await until(() => pauses(waiting.pid) >= before + 4, "it has looked");
+    dir.write("go", "");
+    return new Response(null, { status: 503 });
+  });
+  const options = ["--pid-file", path, "--exec", "/bin/sleep", "--polling-frequency=150ms"];
+  const waiting = new Deno.Command(SIPID, {
+    args: ["wait-until-healthy", "--url", server.url, ...options],
+    stdin: "null",
+    stdout: "null",
+    stderr: "piped",
+  }).spawn();
+  const { code, stderr } = await waiting.output();
+  assertEquals(code, 0, new TextDecoder().decode(stderr));
 });
 
 Deno.test("wait is not fooled by another server on the port of a process that died", async () => {
