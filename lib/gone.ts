@@ -6,8 +6,8 @@ import { poll } from "@std/async/poll";
 import { isTimeout } from "./errors.ts";
 import { isRunning, type Process } from "./process.ts";
 
-/** Milliseconds between two looks at a process that is waited for. */
-const LOOK_INTERVAL = 2;
+/** Milliseconds between two looks at a process that is waited for; timers come one too late. */
+const LOOK_INTERVAL = 1;
 
 /**
  * Waits until it is gone, looking every 2 ms.
@@ -26,9 +26,8 @@ export async function waitUntilGone(one: Process, ms: number): Promise<boolean> 
     await deadline(gone, ms);
     return true;
   } catch (error) {
+    givenUp.abort();
     if (!isTimeout(error)) throw error;
     return !isRunning(one);
-  } finally {
-    givenUp.abort();
   }
 }
