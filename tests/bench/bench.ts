@@ -1,4 +1,6 @@
 /** What every measurement shares: series of numbers by name, and the bar they are held against. */
+// @ts-types="../../toolchain/std/delay.d.ts"
+import { delay } from "@std/async/delay";
 import { run } from "../support.ts";
 
 /** One line of the table. */
@@ -81,15 +83,21 @@ function quoted(word: string): string {
   return /^[\w./:=-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
 
-/** Calls `work` so often, `width` at a time; what each returned. */
+/**
+ * Calls `work` so often, `width` at a time; what each returned.
+ *
+ * @param apart milliseconds between the starts of those that run at a time
+ */
 export async function repeat<T>(
   times: number,
   width: number,
   work: (round: number) => Promise<T>,
+  apart = 0,
 ): Promise<T[]> {
   const results: T[] = [];
   let next = 0;
-  await Promise.all(Array.from({ length: width }, async () => {
+  await Promise.all(Array.from({ length: width }, async (_, lane) => {
+    await delay(lane * apart);
     while (next < times) {
       const round = next++;
       results[round] = await work(round);

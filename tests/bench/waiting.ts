@@ -36,13 +36,14 @@ export async function waiting(dir: string): Promise<Measurement[]> {
   const rows: Measurement[] = [];
   const all: number[] = [];
   for (const lingering of [0, 50, 500, 3_000]) {
-    // More of them at once would wait for each other's turn on two cores.
-    const width = lingering >= 500 ? 2 : 1;
+    // Two at once, whose ends lie apart: they would wait for each other's turn on two cores.
+    const [width, apart] = lingering >= 500 ? [2, lingering / 2] : [1, 0];
     const rounds = 30;
     const sipid = await repeat(
       rounds,
       width,
       (round) => lateness(dir, lingering, round, (path) => [SIPID, ["kill", "--pid-file", path]]),
+      apart,
     );
     const args = (
       path: string,
@@ -59,6 +60,7 @@ export async function waiting(dir: string): Promise<Measurement[]> {
       rounds,
       width,
       (round) => lateness(dir, lingering, round, (path) => ["start-stop-daemon", args(path)]),
+      apart,
     );
     all.push(...sipid);
     rows.push({
