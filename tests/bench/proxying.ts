@@ -75,12 +75,10 @@ const SETTLING = 105;
 const MEASURED = 30;
 
 /** Milliseconds from the start of one process at rest to that of the next: they look in turn. */
-const STAGGER = 200;
-let started = 0;
+const APART = 800;
 
 /** A process at rest: MiB resident, and wake-ups and seconds of CPU time in ten minutes. */
 async function atRest(program: string, args: string[]) {
-  await delay(STAGGER * started++);
   await using running = await Running.start("sh", [
     "-c",
     'echo ready; exec "$@"',
@@ -125,10 +123,10 @@ async function idles(dir: string, idle: string): Promise<Measurement[]> {
   // Beside each other: they rest.
   const times = 6;
   const [floor, waits, watches, python] = await Promise.all([
-    repeat(times, times, () => atRest(idle, [])),
-    repeat(times, times, () => atRest(SIPID, ["pidproxy", `${dir}/none.pid`, ...own])),
-    repeat(times, times, watch),
-    repeat(times, times, () => atRest("pidproxy", [`${dir}/none.pid`, ...own])),
+    repeat(times, times, () => atRest(idle, []), APART),
+    repeat(times, times, () => atRest(SIPID, ["pidproxy", `${dir}/none.pid`, ...own]), APART),
+    repeat(times, times, watch, APART),
+    repeat(times, times, () => atRest("pidproxy", [`${dir}/none.pid`, ...own]), APART),
   ]);
   const above = (some: readonly { rss: number }[]): number =>
     median(some.map(({ rss }) => rss)) - median(floor.map(({ rss }) => rss));
