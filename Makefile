@@ -8,7 +8,7 @@ ARGS ?=
 
 task = deno=$$(DENO='$(DENO)' sh toolchain/find_deno.sh) && "$$deno" task --quiet
 
-.PHONY: build demo test e2e torture bench newest check docs picture release fmt install clean help
+.PHONY: build demo test e2e stress bench newest check docs picture release fmt install clean help
 
 build: ## the toolchain and dist/sipid (the default)
 	@$(task) build
@@ -22,8 +22,8 @@ test: ## format, lint, types, unit tests and the tests of dist/sipid
 e2e: ## with real Monit, Supervisor, MariaDB, nginx; as root, on a machine that may get them
 	@$(task) e2e
 
-torture: ## try to break it; ARGS="[--seed N] [long] [PART ...]"; about two minutes, long: fifteen
-	@ARGS='$(ARGS)' $(task) torture
+stress: ## try to break it; ARGS="[--seed N] [long] [PART ...]"; about two minutes, long: fifteen
+	@ARGS='$(ARGS)' $(task) stress
 
 check: ## format, lint and types alone
 	@$(task) check

@@ -1,17 +1,17 @@
 /** argv in, exit status out: the only place that exits. */
 import { commands, type Entry } from "./commands/mod.ts";
-import { parse } from "./lib/cli.ts";
-import { Refusal, UsageError } from "./lib/errors.ts";
-import { didYouMean } from "./lib/nearest.ts";
-import { calledAs } from "./lib/process.ts";
-import { attach, beQuiet, error as report, flush, print } from "./lib/report.ts";
+import { parse } from "./lib/cli/args.ts";
+import { CommandError, UsageError } from "./lib/errors.ts";
+import { suggest } from "./lib/cli/suggest.ts";
+import { invokedAs } from "./lib/process/process.ts";
+import { error as report, flush, print, setQuiet, writeStderr } from "./lib/cli/output.ts";
 
 /** Loaded for those who ask, as the commands are. */
-const usage = () => import("./lib/usage.ts");
+const usage = () => import("./lib/cli/help.ts");
 
 async function main(args: readonly string[]): Promise<number> {
   // A link of that name stands in for Supervisor's program.
-  const [first = "", ...rest] = calledAs() === "pidproxy" ? ["pidproxy", ...args] : args;
+  const [first = "", ...rest] = invokedAs() === "pidproxy" ? ["pidproxy", ...args] : args;
   if (["--help", "-help", "--h", "-h"].includes(first)) {
     print((await usage()).help(commands));
     return 0;
@@ -24,8 +24,8 @@ async function main(args: readonly string[]): Promise<number> {
   const command = commands.find(({ name }) => name === first);
   if (command === undefined) {
     const known = commands.map(({ name }) => name);
-    if (first !== "") report(`unknown command "${first}"${didYouMean(first, known)}`);
-    attach((await usage()).help(commands));
+    if (first !== "") report(`unknown command "${first}"${suggest(first, known)}`);
+    writeStderr((await usage()).help(commands));
     return 2;
   }
   return await run(command, rest);
@@ -39,15 +39,15 @@ async function run(entry: Entry, args: readonly string[]): Promise<number> {
       print((await usage()).commandHelp(command));
       return 0;
     }
-    if (parsed.quiet) beQuiet();
+    if (parsed.quiet) setQuiet();
     return await command.run(parsed.values, parsed.operands);
   } catch (error) {
     if (error instanceof UsageError) {
       report(`${command.name}: ${error.message}`);
-      attach(`${(await usage()).usageLine(command)}\n`);
+      writeStderr(`${(await usage()).usageLine(command)}\n`);
       return 2;
     }
-    if (error instanceof Refusal) {
+    if (error instanceof CommandError) {
       report(error.message);
       return error.status;
     }

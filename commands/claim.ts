@@ -1,12 +1,12 @@
 /** `sipid claim`: writes a PID into a pidfile unless a running process has it. */
-import { command, type Declared, flag } from "../lib/cli.ts";
+import { command, type Declared, flag } from "../lib/cli/args.ts";
 import { formatDuration } from "../lib/duration.ts";
-import { Refusal } from "../lib/errors.ts";
-import { findRival, type Holder } from "../lib/holder.ts";
-import { createDirectory, type Look, withLock } from "../lib/pidfile.ts";
-import { describe, type Pid, type Process, startedAt } from "../lib/process.ts";
-import { info } from "../lib/report.ts";
-import { distrustOwner } from "../lib/trust.ts";
+import { CommandError } from "../lib/errors.ts";
+import { findRival, type Holder } from "../lib/process/identity.ts";
+import { createDirectory, type PidfileState, withLock } from "../lib/pidfile/pidfile.ts";
+import { describe, type Pid, type Process, startedAt } from "../lib/process/process.ts";
+import { info } from "../lib/cli/output.ts";
+import { untrustedOwnerReason } from "../lib/pidfile/trust.ts";
 import { execFlag, pid, pidFileFlag } from "./flags.ts";
 
 const flags = {
@@ -33,14 +33,14 @@ export const claim: Declared = command({
     // 2. The lock, held until the PID is written.
     await withLock(path, { create: true }, (file) => {
       // 3. A running process in the file is an obstacle, unless it is a stranger.
-      const { look } = file;
-      const holder = look.kind === "pid" ? findRival(look.pid, pid, exec) : NOBODY;
+      const { state } = file;
+      const holder = state.kind === "pid" ? findRival(state.pid, pid, exec) : NOBODY;
       if (holder.kind === "own") {
-        throw new Refusal(obstacle(holder.process, path, look, pid));
+        throw new CommandError(obstacle(holder.process, path, state, pid));
       }
       // 4. Anything else is replaced, but in the hands of root or our own only.
-      const doubt = distrustOwner(path, look);
-      if (doubt !== undefined) throw new Refusal(doubt);
+      const doubt = untrustedOwnerReason(path, state);
+      if (doubt !== undefined) throw new CommandError(doubt);
       file.write(pid);
       if (holder.kind === "stranger") {
         info(`${describe(holder.process)} is not ${exec}: took the pidfile ${path} over`);
@@ -52,22 +52,22 @@ export const claim: Declared = command({
 
 const NOBODY: Holder = { kind: "none" };
 
-function obstacle(holder: Process, path: string, look: Look, claimed: Pid): string {
+function obstacle(holder: Process, path: string, state: PidfileState, claimed: Pid): string {
   const named = `process ${holder.pid} (${path})`;
   const start = startedAt(holder);
   const facts = `${holder.program ?? "its program is hidden"}, ${runningSince(start)}`;
   if (holder.pid === claimed) {
     return `${named} is already in the pidfile: ${facts}; nothing is left to claim`;
   }
-  return isRecycled(start, look)
+  return isRecycled(start, state)
     ? `${named} already exists: ${facts}; it started after the pidfile was written, so its PID was ` +
       "probably recycled: --exec PATH, with the path of your program, settles it"
     : `${named} already exists: ${facts}; stop it first: sipid kill --pid-file ${path}`;
 }
 
 /** Whether the process started after the pidfile was written; both are known to a second or so. */
-function isRecycled(start: Date | undefined, look: Look): boolean {
-  const written = look.kind === "missing" ? undefined : look.stamp.mtime;
+function isRecycled(start: Date | undefined, state: PidfileState): boolean {
+  const written = state.kind === "missing" ? undefined : state.stat.mtime;
   return start !== undefined && written !== undefined && start.getTime() > written + 2_000;
 }
 

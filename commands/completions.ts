@@ -1,7 +1,7 @@
 /** `sipid completions`: the script by which a shell completes sipid's command line. */
-import { command, type Declared } from "../lib/cli.ts";
-import { completionsFor, SHELLS } from "../lib/completions.ts";
-import { print } from "../lib/report.ts";
+import { command, type Declared } from "../lib/cli/args.ts";
+import { completionsFor, SHELLS } from "../lib/cli/completions.ts";
+import { print } from "../lib/cli/output.ts";
 import { loadAll } from "./mod.ts";
 
 /** The command `completions`. */

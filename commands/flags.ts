@@ -1,8 +1,8 @@
 /** The flags that more than one command has, and the parsers of their values. */
-import { type Flag, flag, type ValueFlag } from "../lib/cli.ts";
+import { type Flag, flag, type ValueFlag } from "../lib/cli/args.ts";
 import { parseDuration } from "../lib/duration.ts";
 import { UsageError } from "../lib/errors.ts";
-import { parsePid, type Pid } from "../lib/process.ts";
+import { parsePid, type Pid } from "../lib/process/process.ts";
 
 /** `--pid-file`, with what the command does to the file as its help. */
 export function pidFileFlag(help: string): ValueFlag<string> {

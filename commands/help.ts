@@ -1,7 +1,7 @@
 /** `sipid help`: the help of sipid, or of one command. */
-import { command, type Declared } from "../lib/cli.ts";
-import { print } from "../lib/report.ts";
-import { commandHelp, help as wholeHelp } from "../lib/usage.ts";
+import { command, type Declared } from "../lib/cli/args.ts";
+import { print } from "../lib/cli/output.ts";
+import { commandHelp, help as wholeHelp } from "../lib/cli/help.ts";
 import { commands } from "./mod.ts";
 
 /** The command `help`. */

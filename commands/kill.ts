@@ -1,19 +1,32 @@
 /** `sipid kill`: stops the process a pidfile names, and removes the pidfile. */
-import { command, type Declared, flag, flagSwitch, type Values } from "../lib/cli.ts";
+import { command, type Declared, flag, flagSwitch, type Values } from "../lib/cli/args.ts";
 import { formatDuration } from "../lib/duration.ts";
-import { Refusal } from "../lib/errors.ts";
-import { waitUntilGone } from "../lib/gone.ts";
-import { findHolderSettled } from "../lib/holder.ts";
-import { isUnchanged, LockedElsewhere, type Look, lookSettled, withLock } from "../lib/pidfile.ts";
-import { describe, findProcess, isStopped, type Process, send, stateOf } from "../lib/process.ts";
-import { info } from "../lib/report.ts";
-import { distrust } from "../lib/trust.ts";
+import { CommandError } from "../lib/errors.ts";
+import { waitForExit } from "../lib/process/wait_for_exit.ts";
+import { findHolderSettled } from "../lib/process/identity.ts";
+import {
+  isUnchanged,
+  LockedElsewhere,
+  type PidfileState,
+  readSettledPidfile,
+  withLock,
+} from "../lib/pidfile/pidfile.ts";
+import {
+  describe,
+  findProcess,
+  isStopped,
+  type Process,
+  send,
+  stateOf,
+} from "../lib/process/process.ts";
+import { info } from "../lib/cli/output.ts";
+import { untrustedReason } from "../lib/pidfile/trust.ts";
 import { duration, execFlag, pidFileFlag } from "./flags.ts";
 
 /** Milliseconds that a process is given to dump its stacks after SIGQUIT. */
-const DUMP_PATIENCE = 1_000;
+const STACK_DUMP_TIMEOUT_MS = 1_000;
 /** Milliseconds that the kernel is given to end a process after SIGKILL. */
-const KILL_PATIENCE = 5_000;
+const SIGKILL_TIMEOUT_MS = 5_000;
 
 const flags = {
   "pid-file": pidFileFlag("the pidfile of the process to stop").required(),
@@ -46,13 +59,13 @@ export const kill: Declared = command({
 async function killByPidfile(values: Values<typeof flags>): Promise<number> {
   const { "pid-file": path, "grace-period": grace, "show-stacks": showStacks, exec } = values;
   // 1. The PID.
-  const found = await lookSettled(path);
+  const found = await readSettledPidfile(path);
   if (found.kind === "missing") {
     info(`there is no pidfile ${path}: nothing to kill`);
     return 0;
   }
   if (found.kind === "invalid") {
-    throw new Refusal(
+    throw new CommandError(
       `pidfile (${path}) does not contain a valid pid; nothing was signalled and the file is kept: ` +
         "look into it, and remove it if its process is gone",
     );
@@ -72,9 +85,9 @@ async function killByPidfile(values: Values<typeof flags>): Promise<number> {
     await remove(path, found, fact);
     return 0;
   }
-  const doubt = distrust(path, found, holder.process);
+  const doubt = untrustedReason(path, found, holder.process);
   if (doubt !== undefined) {
-    throw new Refusal(`${doubt}; ${describe(holder.process)} was not signalled`);
+    throw new CommandError(`${doubt}; ${describe(holder.process)} was not signalled`);
   }
 
   // 3. to 6. The process.
@@ -102,7 +115,7 @@ async function stop(
   signal(one, "SIGTERM", path);
   if (isStopped(one)) signal(one, "SIGCONT", path);
   // 4. The grace period.
-  if (await waitUntilGone(one, grace)) return exited();
+  if (await waitForExit(one, grace)) return exited();
   info(
     `${describe(one)} still runs after the grace period of ${formatDuration(grace)}`,
   );
@@ -110,12 +123,12 @@ async function stop(
   // 5. SIGQUIT for the stacks, then SIGKILL.
   if (showStacks) {
     signal(one, "SIGQUIT", path);
-    if (await waitUntilGone(one, DUMP_PATIENCE)) return exited();
+    if (await waitForExit(one, STACK_DUMP_TIMEOUT_MS)) return exited();
   }
   signal(one, "SIGKILL", path);
   // 6. Not even SIGKILL ends a process at once, and some never.
-  if (await waitUntilGone(one, KILL_PATIENCE)) return exited();
-  throw new Refusal(
+  if (await waitForExit(one, SIGKILL_TIMEOUT_MS)) return exited();
+  throw new CommandError(
     `${describe(one)} survived SIGKILL; it is ${stateOf(one) ?? "in a state that is hidden"}; ` +
       `${path} is kept, so that no second one starts beside it: ` +
       "mend what it waits for, then kill again",
@@ -126,7 +139,7 @@ function signal(one: Process, name: Deno.Signal, path: string): void {
   const outcome = send(one, name);
   if (outcome === "sent") info(`sent ${name} to ${describe(one)}`);
   if (outcome === "denied") {
-    throw new Refusal(
+    throw new CommandError(
       `no permission to send ${name} to ${describe(one)}; ${path} is kept: ` +
         "run it as root, or as the user of that process",
     );
@@ -140,13 +153,13 @@ function signal(one: Process, name: Deno.Signal, path: string): void {
  */
 async function remove(
   path: string,
-  found: Look,
+  found: PidfileState,
   fact?: string,
 ): Promise<"removed" | "changed" | undefined> {
   const because = fact === undefined ? "" : `${fact}: `;
   try {
     const outcome = await withLock(path, { create: false }, (file) => {
-      if (!isStillStale(file.look, found)) return "changed";
+      if (!isStillStale(file.state, found)) return "changed";
       file.remove();
       return "removed";
     });
@@ -173,7 +186,7 @@ async function remove(
  * The same PID again may be another claim, of another process that got the number: then the file
  * was written since, and a process runs.
  */
-function isStillStale(now: Look, found: Look): boolean {
+function isStillStale(now: PidfileState, found: PidfileState): boolean {
   if (isUnchanged(now, found)) return true;
   return now.kind === "pid" && found.kind === "pid" && now.pid === found.pid &&
     findProcess(now.pid) === undefined;

@@ -2,7 +2,7 @@
  * The table of commands. Their files are loaded when they are called: a start script waits for the
  * code of its own command alone.
  */
-import type { Command, Declared } from "../lib/cli.ts";
+import type { Command, Declared } from "../lib/cli/args.ts";
 
 /** A line of the table. */
 export interface Entry extends Pick<Command, "name" | "purpose"> {

@@ -2,16 +2,22 @@
  * `sipid pidproxy`: runs a command and passes signals on to the daemon that its pidfile names.
  * After the manual page of Supervisor's pidproxy.
  */
-// @ts-types="../toolchain/std/delay.d.ts"
 import { delay } from "@std/async/delay";
-import { catchSignals, start } from "../lib/child.ts";
-import { command, type Declared, flag } from "../lib/cli.ts";
+import { catchSignals, start } from "../lib/process/child.ts";
+import { command, type Declared, flag } from "../lib/cli/args.ts";
 import { formatDuration } from "../lib/duration.ts";
-import { Refusal } from "../lib/errors.ts";
-import { isUnchanged, type Look, look } from "../lib/pidfile.ts";
-import { describe, findProcess, isRunning, type Pid, type Process, send } from "../lib/process.ts";
-import { error, info } from "../lib/report.ts";
-import { distrust } from "../lib/trust.ts";
+import { CommandError } from "../lib/errors.ts";
+import { isUnchanged, type PidfileState, readPidfile } from "../lib/pidfile/pidfile.ts";
+import {
+  describe,
+  findProcess,
+  isRunning,
+  type Pid,
+  type Process,
+  send,
+} from "../lib/process/process.ts";
+import { error, info } from "../lib/cli/output.ts";
+import { untrustedReason } from "../lib/pidfile/trust.ts";
 import { duration } from "./flags.ts";
 
 /** Those that ask the daemon to end. */
@@ -63,14 +69,14 @@ export const pidproxy: Declared = command({
     "sipid pidproxy /run/mysqld/mysqld.pid /usr/bin/mysqld_safe",
     "sipid pidproxy --wait 5s /run/nginx.pid nginx",
   ],
-  run: ({ wait }, [path, name, ...args]) => new Proxy(path!).run(wait, name!, args),
+  run: ({ wait }, [path, name, ...args]) => new SignalForwarder(path!).run(wait, name!, args),
 });
 
 /** One run of the proxy. */
-class Proxy {
+class SignalForwarder {
   readonly #path: string;
   /** The pidfile as it was before the command was started. */
-  readonly #before: Look | undefined;
+  readonly #before: PidfileState | undefined;
   /** The command, while it runs. */
   #command: Process | undefined;
   /** Signals that nobody was there to get. */
@@ -90,7 +96,7 @@ class Proxy {
     // 1. Signals are caught from here on; those that come now wait in #pending.
     catchSignals(FORWARDED, (signal) => this.#forward(signal));
     // 2. What is there now is from an earlier run.
-    this.#before = lookOrUndefined(path);
+    this.#before = tryReadPidfile(path);
   }
 
   /** @returns the exit status */
@@ -173,7 +179,7 @@ class Proxy {
   /** The process the pidfile names, if it can be believed; else why not. */
   #daemonOrDoubt(): Process | string {
     try {
-      const found = look(this.#path);
+      const found = readPidfile(this.#path);
       if (found.kind === "missing") return `there is no pidfile ${this.#path}`;
       if (!this.#isFresh(found)) {
         return `pidfile ${this.#path} is from before the command was started`;
@@ -181,9 +187,9 @@ class Proxy {
       if (found.kind !== "pid") return `pidfile (${this.#path}) does not contain a valid pid`;
       const daemon = findProcess(found.pid);
       if (daemon === undefined) return `process ${found.pid} (${this.#path}) does not run`;
-      return distrust(this.#path, found, daemon) ?? daemon;
+      return untrustedReason(this.#path, found, daemon) ?? daemon;
     } catch (error) {
-      if (error instanceof Refusal) return error.message;
+      if (error instanceof CommandError) return error.message;
       throw error;
     }
   }
@@ -208,12 +214,12 @@ class Proxy {
 
   /** The PID that was written into the pidfile since the command was started. */
   #freshPid(): Pid | undefined {
-    const found = lookOrUndefined(this.#path);
+    const found = tryReadPidfile(this.#path);
     return found?.kind === "pid" && this.#isFresh(found) ? found.pid : undefined;
   }
 
   /** Whether the pidfile was written since the command was started, whatever the clocks say. */
-  #isFresh(found: Look): boolean {
+  #isFresh(found: PidfileState): boolean {
     return this.#before === undefined || !isUnchanged(found, this.#before);
   }
 
@@ -248,11 +254,11 @@ function whyNot(daemon: Process | string): string {
   return `, the command: ${doubt}`;
 }
 
-function lookOrUndefined(path: string): Look | undefined {
+function tryReadPidfile(path: string): PidfileState | undefined {
   try {
-    return look(path);
+    return readPidfile(path);
   } catch (error) {
-    if (error instanceof Refusal) return undefined; // what is wrong with it is told with a signal
+    if (error instanceof CommandError) return undefined; // what is wrong with it is told with a signal
     throw error;
   }
 }

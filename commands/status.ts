@@ -1,12 +1,12 @@
 /** `sipid status`: tells whether the process of a pidfile runs. Exit statuses after LSB. */
-import { command, type Declared, flagSwitch } from "../lib/cli.ts";
+import { command, type Declared, flagSwitch } from "../lib/cli/args.ts";
 import { formatDuration } from "../lib/duration.ts";
-import { Refusal } from "../lib/errors.ts";
-import { findHolder } from "../lib/holder.ts";
-import { lookSettled } from "../lib/pidfile.ts";
-import { type Process, startedAt } from "../lib/process.ts";
-import { info, print } from "../lib/report.ts";
-import { distrust } from "../lib/trust.ts";
+import { CommandError } from "../lib/errors.ts";
+import { findHolder } from "../lib/process/identity.ts";
+import { readSettledPidfile } from "../lib/pidfile/pidfile.ts";
+import { type Process, startedAt } from "../lib/process/process.ts";
+import { info, print } from "../lib/cli/output.ts";
+import { untrustedReason } from "../lib/pidfile/trust.ts";
 import { execFlag, pidFileFlag } from "./flags.ts";
 
 /** What was found out. `stopped`: there is no pidfile. */
@@ -47,7 +47,7 @@ export const status: Declared = command({
 
 async function find(path: string, exec: string | undefined): Promise<Status> {
   try {
-    const found = await lookSettled(path);
+    const found = await readSettledPidfile(path);
     if (found.kind === "missing") return { state: "stopped" };
     if (found.kind === "empty") return { state: "dead", pid: undefined };
     if (found.kind === "invalid") {
@@ -55,11 +55,11 @@ async function find(path: string, exec: string | undefined): Promise<Status> {
     }
     const holder = findHolder(found.pid, exec);
     if (holder.kind !== "own") return { state: "dead", pid: found.pid };
-    const doubt = distrust(path, found, holder.process);
+    const doubt = untrustedReason(path, found, holder.process);
     if (doubt !== undefined) info(`warning: ${doubt}`);
     return { state: "running", process: holder.process };
   } catch (error) {
-    if (error instanceof Refusal) return { state: "unknown", reason: error.message };
+    if (error instanceof CommandError) return { state: "unknown", reason: error.message };
     throw error;
   }
 }

@@ -1,27 +1,24 @@
 /** `sipid wait-until-healthy`: probes a URL until it answers with status 200. */
-// @ts-types="../toolchain/std/deadline.d.ts"
 import { deadline } from "@std/async/deadline";
-// @ts-types="../toolchain/std/delay.d.ts"
 import { delay } from "@std/async/delay";
-// @ts-types="../toolchain/std/poll.d.ts"
 import { poll } from "@std/async/poll";
-import { command, type Declared, flag } from "../lib/cli.ts";
+import { command, type Declared, flag } from "../lib/cli/args.ts";
 import { formatDuration } from "../lib/duration.ts";
-import { isTimeout, Refusal, UsageError } from "../lib/errors.ts";
-import { isHttp, type Prober, prober, shown } from "../lib/health.ts";
-import { findHolderSettled } from "../lib/holder.ts";
-import { look, lookSettled } from "../lib/pidfile.ts";
-import { describe, isRunning, type Process } from "../lib/process.ts";
-import { takeProxySettings } from "../lib/proxy.ts";
-import { info, live } from "../lib/report.ts";
-import { distrust } from "../lib/trust.ts";
+import { CommandError, isTimeout, UsageError } from "../lib/errors.ts";
+import { isHttp, type Prober, prober, shown } from "../lib/health/probe.ts";
+import { findHolderSettled } from "../lib/process/identity.ts";
+import { readPidfile, readSettledPidfile } from "../lib/pidfile/pidfile.ts";
+import { describe, isRunning, type Process } from "../lib/process/process.ts";
+import { takeProxySettings } from "../lib/health/http_proxy.ts";
+import { info, live } from "../lib/cli/output.ts";
+import { untrustedReason } from "../lib/pidfile/trust.ts";
 import { version } from "../lib/version.ts";
 import { execFlag, pidFileFlag, positiveDuration } from "./flags.ts";
 
 /** Milliseconds that one probe takes at most. */
-const PROBE_LIMIT = 30_000;
+const PROBE_TIMEOUT_MS = 30_000;
 /** Milliseconds between two looks at the process of --pid-file. */
-const WATCH_INTERVAL = 50;
+const WATCH_INTERVAL_MS = 50;
 
 const path = (text: string): string => text;
 
@@ -124,17 +121,19 @@ interface Watched {
 }
 
 async function watch(pidFile: string, exec: string | undefined): Promise<Watched> {
-  const found = await lookSettled(pidFile);
+  const found = await readSettledPidfile(pidFile);
   if (found.kind === "missing") throw gone(`there is no pidfile ${pidFile}`);
   if (found.kind !== "pid") {
-    throw new Refusal(`pidfile (${pidFile}) does not contain a valid pid; not waiting any longer`);
+    throw new CommandError(
+      `pidfile (${pidFile}) does not contain a valid pid; not waiting any longer`,
+    );
   }
   const holder = await findHolderSettled(found.pid, exec);
   if (holder.kind === "none") throw gone(`process ${found.pid} (${pidFile}) does not run`);
   if (holder.kind === "stranger") {
     throw gone(`${describe(holder.process)} of ${pidFile} is not ${exec}`);
   }
-  const doubt = distrust(pidFile, found, holder.process);
+  const doubt = untrustedReason(pidFile, found, holder.process);
   if (doubt !== undefined) info(`warning: ${doubt}`);
   let last = holder.process;
   return {
@@ -153,7 +152,7 @@ async function stillThere(
   last: Process,
   exec: string | undefined,
 ): Promise<Process> {
-  const found = look(pidFile);
+  const found = readPidfile(pidFile);
   if (found.kind === "missing") throw gone(`pidfile ${pidFile} was removed`);
   if (found.kind === "pid" && found.pid !== last.pid) {
     const next = await findHolderSettled(found.pid, exec);
@@ -163,8 +162,8 @@ async function stillThere(
   return last;
 }
 
-function gone(fact: string): Refusal {
-  return new Refusal(
+function gone(fact: string): CommandError {
+  return new CommandError(
     `${fact}: not waiting for it any longer; its log may say why`,
   );
 }
@@ -184,7 +183,7 @@ async function wait(what: Wait, watched: Watched | undefined): Promise<void> {
     info(`${what.url} is healthy after ${formatDuration(what.elapsed)}`);
   } catch (error) {
     if (!isTimeout(error)) throw error;
-    throw new Refusal(
+    throw new CommandError(
       `healthcheck unhealthy (url '${what.url}' was not healthy after ${what.attempts} ` +
         `attempt${what.attempts === 1 ? "" : "s"}): ${what.lastReason}`,
     );
@@ -215,12 +214,12 @@ async function probeOnce(
 ): Promise<string | undefined> {
   what.attempts++;
   what.probing = what.elapsed;
-  const limit = AbortSignal.timeout(PROBE_LIMIT);
+  const limit = AbortSignal.timeout(PROBE_TIMEOUT_MS);
   try {
     return await what.probes.probe(AbortSignal.any([ended, limit]));
   } catch (error) {
     if (!limit.aborted || ended.aborted) throw error;
-    return `no answer within ${formatDuration(PROBE_LIMIT)}`;
+    return `no answer within ${formatDuration(PROBE_TIMEOUT_MS)}`;
   } finally {
     what.probing = undefined;
   }
@@ -228,7 +227,7 @@ async function probeOnce(
 
 async function untilGone(watched: Watched, signal: AbortSignal): Promise<void> {
   await poll(() => watched.check(), () => false, {
-    interval: WATCH_INTERVAL,
+    interval: WATCH_INTERVAL_MS,
     signal,
   });
 }

@@ -15,7 +15,7 @@ const MILLISECONDS: Readonly<Record<string, number>> = {
 };
 
 /** The longest duration taken, in milliseconds: a timer of the runtime holds 2^31 - 1. */
-export const LONGEST = 576 * 3600e3;
+export const MAX_DURATION_MS = 576 * 3600e3;
 
 /**
  * Milliseconds, or a sentence that says what is wrong.
@@ -49,8 +49,8 @@ export function parseDuration(text: string): number | string {
     total += Number(number) * scale;
   }
   if (sign === "-" && total > 0) return `"${text}" is negative`;
-  if (total > LONGEST) {
-    return `"${text}" is longer than ${formatDuration(LONGEST)}`;
+  if (total > MAX_DURATION_MS) {
+    return `"${text}" is longer than ${formatDuration(MAX_DURATION_MS)}`;
   }
   return total;
 }

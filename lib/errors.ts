@@ -4,9 +4,9 @@
  */
 
 /** Refused or failed, for a reason that the message tells in full. */
-export class Refusal extends Error {
+export class CommandError extends Error {
   /** What sort of error it is. */
-  override readonly name: string = "Refusal";
+  override readonly name: string = "CommandError";
 
   /**
    * With the message as a user reads it.
@@ -26,7 +26,7 @@ export class UsageError extends Error {
 
 const NO_LOCKS = "the file system has no locks: use a path on one that has, such as /run";
 /** What a person can do about an errno, by its name in errno(3). */
-const WAYS_OUT: Readonly<Record<string, string>> = {
+const HINTS: Readonly<Record<string, string>> = {
   EACCES: "run it as root, or as the user who owns it",
   EPERM: "run it as root, or as the user who owns it",
   EROFS: "use a path on a file system that can be written",
@@ -103,20 +103,20 @@ export function inWords(error: unknown): string {
  *
  * @param what could not be done, such as `cannot open /run/web.pid`
  */
-export function refusalFor(what: string, error: unknown): Refusal {
-  if (error instanceof Refusal) return error;
-  const wayOut = WAYS_OUT[errnoOf(error) ?? ""];
-  return new Refusal(
-    `${what}: ${inWords(error)}${wayOut === undefined ? "" : `; ${wayOut}`}`,
+export function toCommandError(what: string, error: unknown): CommandError {
+  if (error instanceof CommandError) return error;
+  const hint = HINTS[errnoOf(error) ?? ""];
+  return new CommandError(
+    `${what}: ${inWords(error)}${hint === undefined ? "" : `; ${hint}`}`,
   );
 }
 
 /** Runs `act`; an error of the operating system becomes a refusal in words. */
-export function attempt<T>(what: string, act: () => T): T {
+export function withHint<T>(what: string, act: () => T): T {
   try {
     return act();
   } catch (error) {
-    throw refusalFor(what, error);
+    throw toCommandError(what, error);
   }
 }
 

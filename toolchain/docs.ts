@@ -4,7 +4,7 @@
  */
 import config from "../deno.json" with { type: "json" };
 import { loadAll } from "../commands/mod.ts";
-import { commandHelp } from "../lib/usage.ts";
+import { commandHelp } from "../lib/cli/help.ts";
 import { manual } from "./manual.ts";
 import { fromFileUrl } from "./paths.ts";
 

@@ -1,6 +1,6 @@
 /** The man page, made from the table of commands and from what the table does not say. */
-import type { Command, Flag } from "../lib/cli.ts";
-import { COMMON_FLAGS } from "../lib/cli.ts";
+import type { Command, Flag } from "../lib/cli/args.ts";
+import { COMMON_FLAGS } from "../lib/cli/args.ts";
 
 /** @param date of the version, as mdoc(7) writes it: "November 21, 2026" */
 export function manual(commands: readonly Command[], version: string, date: string): string {

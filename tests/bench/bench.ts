@@ -1,5 +1,4 @@
 /** What every measurement shares: series of numbers by name, and the bar they are held against. */
-// @ts-types="../../toolchain/std/delay.d.ts"
 import { delay } from "@std/async/delay";
 import { run } from "../support.ts";
 

@@ -70,7 +70,7 @@ async function starts(dir: string, sipid: string[], python: string[]) {
 }
 
 /** Seconds after which a proxy has come to rest: it looks at a young daemon more often. */
-const SETTLING = 105;
+const SETTLE_TIMEOUT_MS = 105;
 /** Seconds it is then measured for. */
 const MEASURED = 30;
 
@@ -86,9 +86,9 @@ async function atRest(program: string, args: string[]) {
     program,
     ...args,
   ]);
-  await delay(SETTLING * 1_000);
+  await delay(SETTLE_TIMEOUT_MS * 1_000);
   const proc = (name: string): string => Deno.readTextFileSync(`/proc/${running.pid}/${name}`);
-  const look = () => {
+  const sample = () => {
     let [wakeUps, nanoseconds] = [0, 0];
     for (const { name } of Deno.readDirSync(`/proc/${running.pid}/task`)) {
       const status = proc(`task/${name}/status`);
@@ -97,9 +97,9 @@ async function atRest(program: string, args: string[]) {
     }
     return { wakeUps, nanoseconds };
   };
-  const before = look();
+  const before = sample();
   await delay(MEASURED * 1_000);
-  const after = look();
+  const after = sample();
   const rss = Number(/^Rss:\s+(\d+) kB$/m.exec(proc("smaps_rollup"))![1]);
   const children = proc(`task/${running.pid}/children`).trim().split(" ").filter((it) => it !== "");
   for (const child of children) Deno.kill(Number(child), "SIGKILL");

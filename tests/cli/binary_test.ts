@@ -1,5 +1,4 @@
 /** The binary itself: what it touches on the machine, and that everybody builds the same one. */
-// @ts-types="../../toolchain/std/assert.d.ts"
 import { assert, assertEquals } from "@std/assert";
 import { closedPort } from "../servers.ts";
 import { deadPid, run, SIPID, TempDir } from "../support.ts";
@@ -66,7 +65,7 @@ Deno.test("a command writes nothing but what it is for", async () => {
   assertEquals([...Deno.readDirSync(dir.file("run"))], []);
 });
 
-Deno.test("a command's code comes from the binary, though its name is in the temporary folder", async () => {
+Deno.test("a command's code comes from the binary, though its name is in the temporary directory", async () => {
   using dir = new TempDir();
   Deno.mkdirSync(dir.file("run"));
   for (const command of ["claim", "kill", "status", "wait-until-healthy", "pidproxy", "help"]) {
@@ -88,8 +87,8 @@ Deno.test("the binary is the same wherever it is built", async () => {
   ];
   const sums: string[] = [];
   using dir = new TempDir();
-  for (const folder of ["a", "another/and/deeper"]) {
-    const clone = dir.file(folder);
+  for (const directory of ["a", "another/and/deeper"]) {
+    const clone = dir.file(directory);
     Deno.mkdirSync(clone, { recursive: true });
     await run("cp", ["-R", ...sources.map((name) => root + name), clone]);
     const built = await run(Deno.execPath(), ["task", "--quiet", "build"], { cwd: clone });

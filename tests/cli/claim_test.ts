@@ -1,5 +1,4 @@
 /** sipid claim, compiled, on real files, locks and processes. */
-// @ts-types="../../toolchain/std/assert.d.ts"
 import { assert, assertEquals, assertLess, assertMatch, assertStringIncludes } from "@std/assert";
 import {
   asNobody,
@@ -317,7 +316,7 @@ for (const [what, before] of [["no pidfile", undefined], ["a stale pidfile", "21
   });
 }
 
-Deno.test("claim writes into a pidfile of the user's own in a folder that is not", async () => {
+Deno.test("claim writes into a pidfile of the user's own in a directory that is not", async () => {
   using dir = new TempDir();
   const path = dir.write("web.pid", "2147483647\n");
   if (Deno.uid() === 0) Deno.chownSync(path, 65534, 65534);

@@ -1,5 +1,4 @@
 /** The command line of the compiled binary: what it takes, what it refuses, where it writes. */
-// @ts-types="../../toolchain/std/assert.d.ts"
 import {
   assert,
   assertEquals,

@@ -1,9 +1,8 @@
 /** `sipid completions`, in the real shells. */
-// @ts-types="../../toolchain/std/assert.d.ts"
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { run, sipid, TempDir } from "../support.ts";
 
-/** A folder with the script of a shell, a file and a folder to complete. */
+/** A directory with the script of a shell, a file and a directory to complete. */
 async function prepared(shell: string): Promise<TempDir> {
   const dir = new TempDir();
   const { code, stdout } = await sipid("completions", shell);

@@ -1,5 +1,4 @@
 /** Full, read-only and exhausted file systems, recycled PIDs: in namespaces of the test's own. */
-// @ts-types="../../toolchain/std/assert.d.ts"
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { type Result, run, SIPID, TempDir } from "../support.ts";
 

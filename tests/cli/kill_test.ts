@@ -1,5 +1,4 @@
 /** sipid kill, compiled, on real processes. */
-// @ts-types="../../toolchain/std/assert.d.ts"
 import {
   assert,
   assertEquals,

@@ -2,14 +2,13 @@
  * Every message there is. Each is provoked here, whole, or in the test named beside it; and a
  * message that is not in this table fails.
  */
-// @ts-types="../../toolchain/std/assert.d.ts"
 import { assert, assertEquals, assertMatch, assertNotMatch } from "@std/assert";
-import { INTERNALS } from "../torture/torture.ts";
+import { INTERNALS } from "../stress/stress.ts";
 import { fixture, lockedElsewhere, run, SIPID, TempDir } from "../support.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
 
-/** Called in a folder with web.pid (a job), stale.pid, bad.pid, empty.pid, locked.pid and web.log. */
+/** Called in a directory with web.pid (a job), stale.pid, bad.pid, empty.pid, locked.pid and web.log. */
 interface Provoked {
   /** Words of the message as the source has them. */
   readonly words: string;
@@ -181,9 +180,9 @@ const ELSEWHERE: readonly (readonly [words: string, test: string])[] = [
   [" survived SIGKILL; it is ", "kill_test.ts"],
   [", which was written anew meanwhile", "kill_test.ts"],
   // Provoked by failing system calls, whose every message is looked at there.
-  ["cannot look at ", "../torture/faults.ts"],
-  ["cannot remove ", "../torture/faults.ts"],
-  ["cannot lock ", "../torture/faults.ts"],
+  ["cannot look at ", "../stress/faults.ts"],
+  ["cannot remove ", "../stress/faults.ts"],
+  ["cannot lock ", "../stress/faults.ts"],
   // A write(2) of ten bytes that takes some of them only; and a file gone within microseconds.
   ["there was room for ", ""],
   [" is gone already", ""],
@@ -213,15 +212,15 @@ for (const { args, said, words } of PROVOKED) {
 /** The messages in the source: where a text is told, or becomes a refusal. */
 function sites(): { file: string; literal: string }[] {
   const told =
-    /(new (?:Refusal|UsageError|LockedElsewhere)|(?<![\w.])(?:info|error|report|attempt|refusalFor))\(\s*(`(?:[^`\\]|\\.)*`|"(?:[^"\\]|\\.)*")/g;
+    /(new (?:CommandError|UsageError|LockedElsewhere)|(?<![\w.])(?:info|error|report|attempt|toCommandError))\(\s*(`(?:[^`\\]|\\.)*`|"(?:[^"\\]|\\.)*")/g;
   const found = [];
-  for (const folder of ["lib/", "commands/", ""]) {
-    for (const { name } of Deno.readDirSync(ROOT + folder)) {
+  for (const directory of ["lib/", "commands/", ""]) {
+    for (const { name } of Deno.readDirSync(ROOT + directory)) {
       // errors.ts puts together what others say.
       if (!name.endsWith(".ts") || name === "errors.ts") continue;
-      const source = Deno.readTextFileSync(ROOT + folder + name);
+      const source = Deno.readTextFileSync(ROOT + directory + name);
       for (const [, , literal] of source.matchAll(told)) {
-        found.push({ file: folder + name, literal: literal!.slice(1, -1) });
+        found.push({ file: directory + name, literal: literal!.slice(1, -1) });
       }
     }
   }

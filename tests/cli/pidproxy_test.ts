@@ -1,5 +1,4 @@
 /** sipid pidproxy, compiled, with real commands and daemons. */
-// @ts-types="../../toolchain/std/assert.d.ts"
 import {
   assert,
   assertEquals,

@@ -1,5 +1,4 @@
 /** The example BOSH release: complete, consistent, and its scripts as BOSH renders them. */
-// @ts-types="../../toolchain/std/assert.d.ts"
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { run, TempDir } from "../support.ts";
 
@@ -54,9 +53,9 @@ Deno.test("every script passes shellcheck, those of the release as BOSH renders 
   for (const { name } of Deno.readDirSync(`${RELEASE}/packages`)) {
     scripts.push(`${RELEASE}/packages/${name}/packaging`);
   }
-  for (const folder of ["toolchain", "tests/e2e"]) {
-    for (const { name } of Deno.readDirSync(ROOT + folder)) {
-      if (name.endsWith(".sh")) scripts.push(`${ROOT}${folder}/${name}`);
+  for (const directory of ["toolchain", "tests/e2e"]) {
+    for (const { name } of Deno.readDirSync(ROOT + directory)) {
+      if (name.endsWith(".sh")) scripts.push(`${ROOT}${directory}/${name}`);
     }
   }
   const { code, stdout } = await run("shellcheck", scripts);

@@ -1,5 +1,4 @@
 /** What is installed, released and documented, against what the binary does. */
-// @ts-types="../../toolchain/std/assert.d.ts"
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { run, sipid, TempDir } from "../support.ts";
 

@@ -1,5 +1,4 @@
 /** sipid status, and --exec on every command that has it. */
-// @ts-types="../../toolchain/std/assert.d.ts"
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { httpServer } from "../servers.ts";
 import {
@@ -53,9 +52,9 @@ Deno.test("status of a pidfile that cannot be understood or read is 4, with the 
   using dir = new TempDir();
   const path = dir.write("web.pid", "-1");
   assertSaid(await status(path), [4, `unknown: pidfile (${path}) does not contain a valid pid`]);
-  const folder = await status(dir.path);
-  assertEquals(folder.code, 4);
-  assertStringIncludes(folder.stdout, `unknown: ${dir.path} is a directory`);
+  const directory = await status(dir.path);
+  assertEquals(directory.code, 4);
+  assertStringIncludes(directory.stdout, `unknown: ${dir.path} is a directory`);
   Deno.chmodSync(path, 0);
   const { code, stdout } = await asNobody(SIPID, ["status", "--pid-file", path]);
   assertEquals(code, 4);
@@ -111,7 +110,7 @@ Deno.test("--exec: a process that runs the program is the pidfile's own", async 
   using dir = new TempDir();
   await using job = await fixture("exits_on_term");
   const path = dir.write("web.pid", String(job.pid));
-  // By its path, by another name of the same file, by a folder that is a symlink.
+  // By its path, by another name of the same file, by a directory that is a symlink.
   Deno.symlinkSync(DENO, dir.file("link"));
   Deno.symlinkSync(DENO.replace(/\/[^/]*$/, ""), dir.file("package"));
   for (const program of [DENO, dir.file("link"), `${dir.path}/package/deno`]) {

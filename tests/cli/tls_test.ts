@@ -1,10 +1,9 @@
 /** sipid wait-until-healthy over TLS, with an authority made here by openssl. */
-// @ts-types="../../toolchain/std/assert.d.ts"
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { httpServer, rawServer, readRequest, type Server, writeAll } from "../servers.ts";
 import { type Result, run, Running, SIPID, sipid, TempDir } from "../support.ts";
 
-/** An authority and the certificates it signs, as files in a folder of the test. */
+/** An authority and the certificates it signs, as files in a directory of the test. */
 class Authority extends TempDir {
   readonly cert = this.file("ca.pem");
 

@@ -1,5 +1,4 @@
 /** Who can have a process signalled through a pidfile, when root acts on it. */
-// @ts-types="../../toolchain/std/assert.d.ts"
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { fixture, Running, runs, sipid, TempDir } from "../support.ts";
 
@@ -36,17 +35,17 @@ const CASES: Case[] = [
     refusal: "can be written by others than its owner (mode 0664): chmod 0644 it",
   },
   {
-    what: "a pidfile in a folder that everybody can write",
+    what: "a pidfile in a directory that everybody can write",
     arrange: (dir) => Deno.chmodSync(dir.path, 0o777),
-    refusal: "can be replaced by anybody (mode 0777 of its folder): chmod 0775",
+    refusal: "can be replaced by anybody (mode 0777 of its directory): chmod 0775",
   },
   {
-    what: "a pidfile in a sticky folder",
+    what: "a pidfile in a sticky directory",
     arrange: (dir) => Deno.chmodSync(dir.path, 0o1777),
     refusal: undefined,
   },
   {
-    what: "root's pidfile in a folder as BOSH makes it, 0770 root:vcap",
+    what: "root's pidfile in a directory as BOSH makes it, 0770 root:vcap",
     arrange: (dir) => {
       Deno.chmodSync(dir.path, 0o770);
       if (isRoot) Deno.chownSync(dir.path, 0, NOBODY);
@@ -64,7 +63,7 @@ const CASES: Case[] = [
     refusal: `belongs to user ${NOBODY}, and process`,
   },
   {
-    what: "the pidfile that the owner of the run folder put there for a process of root's",
+    what: "the pidfile that the owner of the run directory put there for a process of root's",
     arrange: (dir, path) => {
       chown(dir.path);
       chown(path);

@@ -1,5 +1,4 @@
 /** sipid wait-until-healthy, compiled, against real servers on loopback. */
-// @ts-types="../../toolchain/std/assert.d.ts"
 import {
   assertEquals,
   assertGreaterOrEqual,
@@ -8,7 +7,6 @@ import {
   assertNotMatch,
   assertStringIncludes,
 } from "@std/assert";
-// @ts-types="../../toolchain/std/delay.d.ts"
 import { delay } from "@std/async/delay";
 import { closedPort, httpServer, rawServer, readRequest, writeAll } from "../servers.ts";
 import {

@@ -1,5 +1,4 @@
 /** The example release's job under a real Monit on a minimal system. */
-// @ts-types="../../toolchain/std/assert.d.ts"
 import {
   assert,
   assertEquals,

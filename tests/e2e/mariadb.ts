@@ -1,10 +1,9 @@
 /** A real MariaDB for the tests. */
-// @ts-types="../../toolchain/std/assert.d.ts"
 import { assertEquals } from "@std/assert";
 import { run, type TempDir } from "../support.ts";
 import { untilTrue } from "./supervisor.ts";
 
-/** A database of the test's own: no network, its own folder, its own socket. */
+/** A database of the test's own: no network, its own directory, its own socket. */
 export class Database {
   readonly socket: string;
   readonly pidFile: string;

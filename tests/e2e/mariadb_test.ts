@@ -1,5 +1,4 @@
 /** A real MariaDB under mysqld_safe, under pidproxy, under a real supervisord. */
-// @ts-types="../../toolchain/std/assert.d.ts"
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { runs, SIPID, TempDir, until } from "../support.ts";
 import { Database } from "./mariadb.ts";

@@ -1,5 +1,4 @@
 /** A real nginx, which puts itself in the background, under pidproxy and a real supervisord. */
-// @ts-types="../../toolchain/std/assert.d.ts"
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { closedPort } from "../servers.ts";
 import { runs, SIPID, TempDir, until } from "../support.ts";

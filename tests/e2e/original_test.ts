@@ -2,7 +2,6 @@
  * The same scenarios with sipid pidproxy and with Supervisor's own: what the README's table says
  * of both is measured here, and printed.
  */
-// @ts-types="../../toolchain/std/assert.d.ts"
 import { assert, assertEquals, assertGreater, assertLess, assertMatch } from "@std/assert";
 import { run, Running, runs, SIPID, TempDir, until } from "../support.ts";
 import { Database } from "./mariadb.ts";

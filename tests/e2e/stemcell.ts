@@ -1,5 +1,4 @@
 /** A minimal Debian with a real Monit and the example release, in namespaces of its own. */
-// @ts-types="../../toolchain/std/assert.d.ts"
 import { assertEquals } from "@std/assert";
 import { type Result, run, Running, SIPID, TempDir, until } from "../support.ts";
 
@@ -26,7 +25,7 @@ export class Stemcell implements AsyncDisposable {
   /**
    * Boots it with one job of the release, which is not started yet.
    *
-   * @param system the folder of the system it is a copy of; else a minimal one
+   * @param system the directory of the system it is a copy of; else a minimal one
    */
   static async boot(properties: Properties, job = "web", system?: string): Promise<Stemcell> {
     const booted = new Stemcell(job);

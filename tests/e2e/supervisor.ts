@@ -1,4 +1,4 @@
-/** A real supervisord in a folder of its own, ended by its own PID. */
+/** A real supervisord in a directory of its own, ended by its own PID. */
 import { run, type TempDir } from "../support.ts";
 
 /** The Python original, as Debian installs it. */

@@ -1,6 +1,11 @@
-// @ts-types="../../toolchain/std/assert.d.ts"
 import { assertEquals, assertThrows } from "@std/assert";
-import { command, flag, flagSwitch, parse as parseCommand, type Parsed } from "../../lib/cli.ts";
+import {
+  command,
+  flag,
+  flagSwitch,
+  parse as parseCommand,
+  type Parsed,
+} from "../../lib/cli/args.ts";
 import { UsageError } from "../../lib/errors.ts";
 
 const number = (text: string): number => {

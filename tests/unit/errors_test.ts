@@ -1,6 +1,5 @@
-// @ts-types="../../toolchain/std/assert.d.ts"
 import { assertEquals } from "@std/assert";
-import { errnoOf, inWords, Refusal, refusalFor } from "../../lib/errors.ts";
+import { CommandError, errnoOf, inWords, toCommandError } from "../../lib/errors.ts";
 import { TempDir } from "../support.ts";
 
 function thrown(act: () => unknown): unknown {
@@ -34,15 +33,15 @@ Deno.test("errnoOf() finds the errno wherever the runtime put it", async () => {
   assertEquals([errnoOf(gone), inWords(gone)], ["ESRCH", "no such process"]);
 });
 
-Deno.test("refusalFor() says what, why and the way out, and keeps a refusal as it is", () => {
+Deno.test("toCommandError() says what, why and the way out, and keeps a refusal as it is", () => {
   const full = thrown(() => {
     using file = Deno.openSync("/dev/full", { write: true });
     file.writeSync(new Uint8Array(1));
   });
   assertEquals(
-    refusalFor("cannot write web.pid", full).message,
+    toCommandError("cannot write web.pid", full).message,
     "cannot write web.pid: no space left on device; free some space and try again",
   );
-  const refusal = new Refusal("no");
-  assertEquals(refusalFor("cannot do it", refusal), refusal);
+  const refusal = new CommandError("no");
+  assertEquals(toCommandError("cannot do it", refusal), refusal);
 });

@@ -1,16 +1,15 @@
-// @ts-types="../../toolchain/std/assert.d.ts"
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { Refusal } from "../../lib/errors.ts";
+import { CommandError } from "../../lib/errors.ts";
 import {
   createDirectory,
   isUnchanged,
   LockedElsewhere,
-  look,
-  lookSettled,
+  readPidfile,
+  readSettledPidfile,
   withLock,
-} from "../../lib/pidfile.ts";
-import { parse } from "../../lib/content.ts";
-import { parsePid } from "../../lib/process.ts";
+} from "../../lib/pidfile/pidfile.ts";
+import { parse } from "../../lib/pidfile/content.ts";
+import { parsePid } from "../../lib/process/process.ts";
 import { lockedElsewhere, TempDir, until } from "../support.ts";
 
 const PID = parsePid("17")!;
@@ -53,19 +52,19 @@ Deno.test("createDirectory() creates what the path needs and nothing else", asyn
   assertEquals([...Deno.readDirSync(dir.file("a/b"))], []);
 });
 
-Deno.test("look() tells what is there", () => {
+Deno.test("readPidfile() tells what is there", () => {
   using dir = new TempDir();
-  assertEquals(look(dir.file("web.pid")).kind, "missing");
-  assertEquals(look(dir.write("web.pid", "")).kind, "empty");
-  assertEquals(look(dir.write("web.pid", "17")).kind, "pid");
-  assertEquals(look(dir.write("web.pid", "x")).kind, "invalid");
-  assertThrows(() => look(dir.path), Refusal, "is a directory");
+  assertEquals(readPidfile(dir.file("web.pid")).kind, "missing");
+  assertEquals(readPidfile(dir.write("web.pid", "")).kind, "empty");
+  assertEquals(readPidfile(dir.write("web.pid", "17")).kind, "pid");
+  assertEquals(readPidfile(dir.write("web.pid", "x")).kind, "invalid");
+  assertThrows(() => readPidfile(dir.path), CommandError, "is a directory");
 });
 
-Deno.test("lookSettled() sees what is written within its patience", async () => {
+Deno.test("readSettledPidfile() sees what is written within its timeoutMs", async () => {
   using dir = new TempDir();
   const path = dir.write("web.pid", "");
-  const looking = lookSettled(path);
+  const looking = readSettledPidfile(path);
   Deno.writeTextFileSync(path, "17");
   assertEquals((await looking).kind, "pid");
 });
@@ -74,15 +73,15 @@ Deno.test("isUnchanged() tells a replaced and a rewritten file from the same", (
   using dir = new TempDir();
   const path = dir.write("web.pid", "17");
   Deno.utimeSync(path, 1, 1);
-  const first = look(path);
-  assert(isUnchanged(first, look(path)));
+  const first = readPidfile(path);
+  assert(isUnchanged(first, readPidfile(path)));
   Deno.writeTextFileSync(path, "17");
-  assert(!isUnchanged(first, look(path)), "written again");
+  assert(!isUnchanged(first, readPidfile(path)), "written again");
   Deno.renameSync(path, dir.file("old.pid"));
-  assert(!isUnchanged(first, look(path)), "missing");
+  assert(!isUnchanged(first, readPidfile(path)), "missing");
   dir.write("web.pid", "17");
   Deno.utimeSync(path, 1, 1);
-  assert(!isUnchanged(first, look(path)), "another file");
+  assert(!isUnchanged(first, readPidfile(path)), "another file");
 });
 
 Deno.test("withLock() creates, writes and removes", async () => {
@@ -90,15 +89,15 @@ Deno.test("withLock() creates, writes and removes", async () => {
   const path = dir.file("web.pid");
   assertEquals(await withLock(path, { create: false }, () => "called"), undefined);
   await withLock(path, { create: true }, (file) => {
-    assertEquals(file.look.kind, "empty");
+    assertEquals(file.state.kind, "empty");
     file.write(PID);
   });
   assertEquals(Deno.readTextFileSync(path), "17");
   await withLock(path, { create: false }, (file) => {
-    assertEquals(file.look.kind, "pid");
+    assertEquals(file.state.kind, "pid");
     file.remove();
   });
-  assertEquals(look(path).kind, "missing");
+  assertEquals(readPidfile(path).kind, "missing");
 });
 
 Deno.test("withLock() gives the lock back, also when its work fails", async () => {
@@ -106,8 +105,10 @@ Deno.test("withLock() gives the lock back, also when its work fails", async () =
   const path = dir.file("web.pid");
   await assertRejects(
     () =>
-      withLock(path, { create: true }, () => Promise.reject(new Refusal("no"))) as Promise<void>,
-    Refusal,
+      withLock(path, { create: true }, () => Promise.reject(new CommandError("no"))) as Promise<
+        void
+      >,
+    CommandError,
   );
   assertEquals(await withLock(path, { create: false }, () => "locked again"), "locked again");
 });

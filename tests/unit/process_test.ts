@@ -1,4 +1,3 @@
-// @ts-types="../../toolchain/std/assert.d.ts"
 import { assert, assertEquals, assertLess, assertMatch } from "@std/assert";
 import {
   commandLineOf,
@@ -13,9 +12,9 @@ import {
   send,
   startedAt,
   stateOf,
-  usersOf,
-} from "../../lib/process.ts";
-import { waitUntilGone } from "../../lib/gone.ts";
+  uidsOf,
+} from "../../lib/process/process.ts";
+import { waitForExit } from "../../lib/process/wait_for_exit.ts";
 import { deadPid, fixture, lockedElsewhere, Running, TempDir, until, zombie } from "../support.ts";
 
 function find(pid: number): NonNullable<ReturnType<typeof findProcess>> {
@@ -72,7 +71,7 @@ Deno.test("isRunning() takes another process with the same PID for another", asy
   const before = { ...now, startTicks: now.startTicks! - 1 };
   assert(!isRunning(before));
   assertEquals(send(before, "SIGTERM"), "gone");
-  assertEquals(await waitUntilGone(before, 10_000), true);
+  assertEquals(await waitForExit(before, 10_000), true);
   assert(isRunning(now));
 });
 
@@ -115,7 +114,7 @@ Deno.test("no question about a process fails because it goes at that moment", as
         isStopped(one);
         stateOf(one);
         programOf(one);
-        usersOf(one);
+        uidsOf(one);
       }
       findProcess(child.pid as Pid);
       await Promise.resolve();

@@ -1,0 +1,118 @@
+/** PIDs recycled on purpose, and the wall clock moved about. Works in a PID namespace alone. */
+import { delay } from "@std/async/delay";
+import { run, runs, SIPID, until } from "../support.ts";
+import { broken, contentOf, Job, type Part, type Random, type Row } from "./stress.ts";
+
+const DEAF = 'trap "" TERM; while :; do sleep 600 & wait $!; done';
+
+export const recycled: Part = async ({ dir, long, random }) => {
+  const rounds = long ? 50 : 8;
+  let reborn = 0;
+  for (let round = 0; round < rounds; round++) {
+    if (await oneRound(`${dir}/${round}`, random)) reborn++;
+  }
+  if (reborn === 0) broken("a PID was recycled at all", { rounds });
+  return [{
+    what: "a PID dies in the grace period and is reborn as a stranger's",
+    times: rounds,
+    seen: `${reborn} recycled in time, every stranger lives`,
+  }];
+};
+
+/** Whether the number came back before kill had seen that it was gone. */
+async function oneRound(base: string, random: Random): Promise<boolean> {
+  const path = `${base}.pid`;
+  const log = `${base}.log`;
+  await using job = new Job("trap '' TERM; exec sleep 600");
+  await until(() => contentOf(`/proc/${job.pid}/comm`) === "sleep\n", "the job is deaf");
+  Deno.writeTextFileSync(path, String(job.pid));
+  const kill = new Deno.Command("sh", {
+    args: ["-c", `exec ${SIPID} kill --pid-file ${path} --grace-period 1500ms 2>${log}`],
+    stdin: "null",
+  }).spawn();
+  await until(() => /sent SIGTERM/.test(contentOf(log) ?? ""), "SIGTERM is sent");
+  await delay(random.next() * 300);
+  // Held while the number changes hands, so that the change falls between two of its looks.
+  const isHeld = random.below(4) > 0;
+  if (isHeld) kill.kill("SIGSTOP");
+  Deno.kill(job.pid, "SIGKILL");
+  await job.status;
+  await using stranger = await bornAs(job.pid);
+  if (isHeld) kill.kill("SIGCONT");
+  const { code } = await kill.status;
+  const text = contentOf(log)!;
+  if (code !== 0 || !/exited after/.test(text)) broken("kill sees that its process is gone", text);
+  if (/SIGKILL/.test(text)) broken("no stranger is killed", text);
+  if (!runs(stranger.pid)) broken("the stranger lives", text);
+  return isHeld;
+}
+
+/** A process with this PID. */
+async function bornAs(pid: number): Promise<Job> {
+  for (;;) {
+    Deno.writeTextFileSync("/proc/sys/kernel/ns_last_pid", String(pid - 1));
+    const job = new Job();
+    if (job.pid === pid) return job;
+    await job[Symbol.asyncDispose]();
+  }
+}
+
+export const clock: Part = async ({ dir, long, random }) => {
+  const library = [...Deno.readDirSync("/usr/lib")].filter((it) => it.isDirectory)
+    .map(({ name }) => `/usr/lib/${name}/faketime/libfaketime.so.1`)
+    .find((it) => contentOf(it) !== undefined);
+  if (library === undefined) broken("libfaketime is installed", {});
+  const rows: Row[] = [];
+  const server = Deno.serve(
+    { port: 0, hostname: "127.0.0.1", onListen() {} },
+    () => new Response("not yet", { status: 503 }),
+  );
+  const url = `http://127.0.0.1:${server.addr.port}/`;
+  for (const name of ["wait-until-healthy", "kill"]) {
+    const rounds = long ? 10 : 3;
+    let jumps = 0;
+    for (let round = 0; round < rounds; round++) {
+      const base = `${dir}/${name}-${round}`;
+      await using job = new Job(DEAF);
+      Deno.writeTextFileSync(`${base}.pid`, String(job.pid));
+      await delay(50);
+      const limit = 1_000 + random.below(1_000);
+      const args = name === "kill"
+        ? ["kill", "--pid-file", `${base}.pid`, "--grace-period", `${limit}ms`]
+        : ["wait-until-healthy", "--url", url, "--timeout", `${limit}ms`];
+      const set = (): void => {
+        const offset = `${random.pick(["+", "-"])}${1 + random.below(100)}h`;
+        Deno.writeTextFileSync(`${base}.tmp`, offset);
+        Deno.renameSync(`${base}.tmp`, `${base}.time`);
+      };
+      set();
+      const timer = setInterval(() => {
+        set();
+        jumps++;
+      }, 20);
+      const { code, stderr, ms } = await run(SIPID, args, {
+        env: {
+          LD_PRELOAD: library,
+          FAKETIME_TIMESTAMP_FILE: `${base}.time`,
+          FAKETIME_NO_CACHE: "1",
+          DONT_FAKE_MONOTONIC: "1",
+          FAKETIME_DONT_FAKE_MONOTONIC: "1",
+        },
+      });
+      clearInterval(timer);
+      const facts = { args, code, stderr, ms };
+      if (code !== (name === "kill" ? 0 : 1)) broken("it ends as without the jumps", facts);
+      const told = Math.abs(Date.parse(stderr.slice(0, 24)) - Date.now());
+      if (!(told > 1_000_000)) broken("its clock was moved", facts);
+      // The grace period is followed by SIGKILL, which takes no time to speak of.
+      if (ms < limit || ms > limit + 2_000) broken("deadlines keep to the monotonic clock", facts);
+    }
+    rows.push({
+      what: `${name} while its wall clock jumps by up to 100 hours, back and forth`,
+      times: rounds,
+      seen: `${jumps} jumps, each deadline kept`,
+    });
+  }
+  await server.shutdown();
+  return rows;
+};
