@@ -8,7 +8,7 @@ ARGS ?=
 
 task = deno=$$(DENO='$(DENO)' sh toolchain/find_deno.sh) && "$$deno" task --quiet
 
-.PHONY: build demo test e2e stress bench newest check docs picture release fmt install clean help
+.PHONY: build demo test e2e stress bench newest check docs release fmt install clean help
 
 build: ## the toolchain and dist/sipid (the default)
 	@$(task) build
@@ -28,17 +28,14 @@ stress: ## try to break it; ARGS="[--seed N] [long] [PART ...]"; about two minut
 check: ## format, lint and types alone
 	@$(task) check
 
-bench: ## measure it beside its peers: docs/bench and the README's table; some six minutes
+bench: ## measure it beside its peers: writes docs/bench; about six minutes
 	@ARGS='$(ARGS)' $(task) bench
 
 newest: ## whether the newest Deno of npm passes lint, types and the unit tests
 	@sh toolchain/newest.sh
 
-docs: ## make docs/sipid.1 and the README's reference anew from the table of commands
+docs: ## generate docs/sipid.1 and lib/version.ts
 	@$(task) docs
-
-picture: build ## draw docs/sipid.svg, a real session, anew
-	@$(task) picture
 
 release: build ## dist/sipid-VERSION-linux-ARCH.tar.gz and SHA256SUMS; prints the lines for BOSH
 	@sh toolchain/release.sh

@@ -1,4 +1,4 @@
-/** Made by make docs from deno.json. */
+/** Generated from deno.json with make docs. */
 
-/** The version of sipid, as semver. */
+/** The version of sipid, in semver form. */
 export const version = "1.0.0";

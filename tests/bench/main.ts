@@ -12,7 +12,6 @@ import { startup } from "./startup.ts";
 import { waiting } from "./waiting.ts";
 
 const DOCS = new URL("../../docs/bench/", import.meta.url).pathname;
-const README = new URL("../../README.md", import.meta.url).pathname;
 
 function say(text: string): void {
   Deno.stdout.writeSync(new TextEncoder().encode(`${text}\n`));
@@ -102,7 +101,7 @@ try {
     Deno.mkdirSync(DOCS, { recursive: true });
     Deno.writeTextFileSync(`${DOCS}results.json`, `${JSON.stringify(results)}\n`);
     Deno.writeTextFileSync(`${DOCS}chart.svg`, chart(measurements));
-    for (const path of [`${DOCS}README.md`, README]) replaceTable(path, table(measurements));
+    replaceTable(`${DOCS}README.md`, table(measurements));
   }
 } finally {
   Deno.removeSync(dir, { recursive: true });
