@@ -4,7 +4,15 @@ import { parse } from "./lib/cli/args.ts";
 import { CommandError, UsageError } from "./lib/errors.ts";
 import { suggest } from "./lib/cli/suggest.ts";
 import { invokedAs } from "./lib/process/process.ts";
-import { error as report, flush, print, setQuiet, writeStderr } from "./lib/cli/output.ts";
+import {
+  error as report,
+  flush,
+  hint,
+  setCommandName,
+  setQuiet,
+  writeStderr,
+  writeStdout,
+} from "./lib/cli/output.ts";
 
 /** Loaded for those who ask, as the commands are. */
 const usage = () => import("./lib/cli/help.ts");
@@ -13,38 +21,43 @@ async function main(args: readonly string[]): Promise<number> {
   // A link of that name stands in for Supervisor's program.
   const [first = "", ...rest] = invokedAs() === "pidproxy" ? ["pidproxy", ...args] : args;
   if (["--help", "-help", "--h", "-h"].includes(first)) {
-    print((await usage()).help(commands));
+    writeStdout((await usage()).help(commands));
     return 0;
   }
   if (first === "--version" || first === "-version") {
     const { version } = await import("./lib/version.ts");
-    print(`sipid ${version}\n`);
+    writeStdout(`sipid ${version}\n`);
     return 0;
   }
   const command = commands.find(({ name }) => name === first);
   if (command === undefined) {
+    if (first === "") {
+      writeStderr((await usage()).help(commands));
+      return 2;
+    }
     const known = commands.map(({ name }) => name);
-    if (first !== "") report(`unknown command "${first}"${suggest(first, known)}`);
-    writeStderr((await usage()).help(commands));
+    report(`unknown command "${first}"${suggest(first, known)}`);
+    hint("run 'sipid help' for the list of commands");
     return 2;
   }
   return await run(command, rest);
 }
 
 async function run(entry: Entry, args: readonly string[]): Promise<number> {
+  setCommandName(entry.name);
   const command = await entry.load();
   try {
     const parsed = parse(command, args);
     if (parsed.help) {
-      print((await usage()).commandHelp(command));
+      writeStdout((await usage()).commandHelp(command));
       return 0;
     }
     if (parsed.quiet) setQuiet();
     return await command.run(parsed.values, parsed.operands);
   } catch (error) {
     if (error instanceof UsageError) {
-      report(`${command.name}: ${error.message}`);
-      writeStderr(`${(await usage()).usageLine(command)}\n`);
+      report(error.message);
+      hint(`run 'sipid ${command.name} --help' for usage`);
       return 2;
     }
     if (error instanceof CommandError) {

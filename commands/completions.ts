@@ -1,7 +1,7 @@
 /** `sipid completions`: the script by which a shell completes sipid's command line. */
 import { command, type Declared } from "../lib/cli/args.ts";
 import { completionsFor, SHELLS } from "../lib/cli/completions.ts";
-import { print } from "../lib/cli/output.ts";
+import { writeStdout } from "../lib/cli/output.ts";
 import { loadAll } from "./mod.ts";
 
 /** The command `completions`. */
@@ -19,7 +19,7 @@ export const completions: Declared = command({
     "sipid completions fish > ~/.config/fish/completions/sipid.fish",
   ],
   async run(_, [shell]) {
-    print(completionsFor(shell!, await loadAll()));
+    writeStdout(completionsFor(shell!, await loadAll()));
     return 0;
   },
 });

@@ -1,6 +1,6 @@
 /** `sipid help`: the help of sipid, or of one command. */
 import { command, type Declared } from "../lib/cli/args.ts";
-import { print } from "../lib/cli/output.ts";
+import { writeStdout } from "../lib/cli/output.ts";
 import { commandHelp, help as wholeHelp } from "../lib/cli/help.ts";
 import { commands } from "./mod.ts";
 
@@ -17,7 +17,7 @@ export const help: Declared = command({
   examples: ["sipid help", "sipid help kill"],
   async run(_, [name]) {
     const asked = commands.find((one) => one.name === name);
-    print(asked === undefined ? wholeHelp(commands) : commandHelp(await asked.load()));
+    writeStdout(asked === undefined ? wholeHelp(commands) : commandHelp(await asked.load()));
     return 0;
   },
 });

@@ -5,7 +5,7 @@ import { CommandError } from "../lib/errors.ts";
 import { findHolder } from "../lib/process/identity.ts";
 import { readSettledPidfile } from "../lib/pidfile/pidfile.ts";
 import { type Process, startedAt } from "../lib/process/process.ts";
-import { info, print } from "../lib/cli/output.ts";
+import { info, writeStdout } from "../lib/cli/output.ts";
 import { untrustedReason } from "../lib/pidfile/trust.ts";
 import { execFlag, pidFileFlag } from "./flags.ts";
 
@@ -40,7 +40,7 @@ export const status: Declared = command({
   async run({ "pid-file": path, exec, json }) {
     const found = await find(path, exec);
     if (json && found.state === "unknown") info(found.reason);
-    print(`${json ? JSON.stringify(toJson(found, path)) : inWords(found)}\n`);
+    writeStdout(`${json ? JSON.stringify(toJson(found, path)) : inWords(found)}\n`);
     return LSB[found.state];
   },
 });

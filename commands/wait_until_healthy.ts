@@ -10,7 +10,7 @@ import { findHolderSettled } from "../lib/process/identity.ts";
 import { readPidfile, readSettledPidfile } from "../lib/pidfile/pidfile.ts";
 import { describe, isRunning, type Process } from "../lib/process/process.ts";
 import { takeProxySettings } from "../lib/health/http_proxy.ts";
-import { info, live } from "../lib/cli/output.ts";
+import { info, progress } from "../lib/cli/output.ts";
 import { untrustedReason } from "../lib/pidfile/trust.ts";
 import { version } from "../lib/version.ts";
 import { execFlag, pidFileFlag, positiveDuration } from "./flags.ts";
@@ -238,7 +238,7 @@ async function showProgress(what: Wait, signal: AbortSignal): Promise<void> {
   const show = (): void => {
     const seconds = (what.elapsed / 1000).toFixed(1);
     const reason = what.reason === undefined ? "" : `: ${what.lastReason}`;
-    live(`waiting ${seconds}s of ${limit}${reason}`);
+    progress(`waiting ${seconds}s of ${limit}${reason}`);
   };
   await poll(show, () => false, { interval: 100, signal });
 }

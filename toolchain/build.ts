@@ -29,31 +29,31 @@ async function bundle(root: string, directory: string): Promise<void> {
 }
 
 /**
- * Gives the files of a bundle names that depend on their content alone. Those they come with end in
- * a hash of the paths of their sources.
+ * Renames the files of a bundle so that their names depend on their content alone: esbuild's end in
+ * a hash of the paths of their sources. Files that would share a name, such as the chunks, are
+ * numbered in the order of their content.
  */
 async function namePlainly(directory: string): Promise<void> {
   const HASH = /-[A-Z0-9]{8}(?=\.js)/g;
-  const files = Array.from(Deno.readDirSync(directory), ({ name }) => ({
-    name,
-    text: Deno.readTextFileSync(`${directory}/${name}`),
-  }));
-  // What commands share has no name of its own: its place among the like, by content, is one.
-  const chunks = files.filter(({ name }) => name.startsWith("chunk-"))
-    .map(({ name, text }) => ({ name, content: text.replace(HASH, "") }))
-    .sort((a, b) => a.content < b.content ? -1 : 1)
-    .map(({ name }) => name);
-  const plain = (name: string): string =>
-    name.startsWith("chunk-") ? `chunk${chunks.indexOf(name)}.js` : name.replace(HASH, "");
-  for (const { name, text } of files) {
-    const renamed = files.reduce(
-      (all, { name }) => all.replaceAll(`./${name}`, `./${plain(name)}`),
-      text,
-    );
-    await Deno.remove(`${directory}/${name}`);
-    await Deno.writeTextFile(`${directory}/${plain(name)}`, renamed);
+  const files = Array.from(Deno.readDirSync(directory), ({ name }) => {
+    const text = Deno.readTextFileSync(`${directory}/${name}`);
+    return { name, text, stem: name.replace(HASH, ""), content: text.replace(HASH, "") };
+  });
+  files.sort((a, b) => a.content < b.content ? -1 : 1);
+  const plainNames = files.map(({ name, stem }) => {
+    const sharing = files.filter((other) => other.stem === stem).map(({ name }) => name);
+    const number = sharing.length === 1 ? "" : String(sharing.indexOf(name));
+    return [name, stem.replace(/\.js$/, `${number}.js`)] as const;
+  });
+  for (const { name } of files) await Deno.remove(`${directory}/${name}`);
+  for (const [k, { text }] of files.entries()) {
+    const path = `${directory}/${plainNames[k]![1]}`;
+    const renamed = plainNames.reduce((all, [old, plain]) => {
+      return all.replaceAll(`./${old}`, `./${plain}`);
+    }, text);
+    await Deno.writeTextFile(path, renamed);
     // The modification time is embedded.
-    await Deno.utime(`${directory}/${plain(name)}`, 0, 0);
+    await Deno.utime(path, 0, 0);
   }
 }
 

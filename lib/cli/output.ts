@@ -1,56 +1,65 @@
 /**
- * Every word sipid says. What was asked for goes to stdout; what happened goes to stderr, in a
- * log with the time before it, on a terminal without, and with one live line while it waits.
+ * Everything sipid prints. Results go to stdout, messages and progress to stderr.
  *
- * What happened is written beside the work: a pipe that is full and that nobody reads holds up
- * neither a SIGTERM nor the SIGKILL after it.
+ * A message is one line, `sipid COMMAND: object: fact; hint`: what it is about (a path, a process,
+ * a URL), what is the case, in the present tense, and what the reader can do about it. `sipid: `
+ * alone is the prefix where no command is known. In a log the line begins with the time in UTC.
+ *
+ * Messages are written asynchronously where that can block: a full pipe that nobody reads delays
+ * neither SIGTERM nor the SIGKILL that follows.
  */
 import { deadline } from "@std/async/deadline";
 
-/** Milliseconds that stderr is given at the end to take what it has not taken yet. */
+/** Milliseconds that a blocked stderr gets at exit to take the rest of the messages. */
 const FLUSH_TIMEOUT_MS = 1_000;
 
 const encoder = new TextEncoder();
-/** All that was said on stderr so far, and taken. */
-let said = Promise.resolve();
+/** Resolves when all messages so far are written. */
+let pending = Promise.resolve();
 let mayBlock: boolean | undefined;
-let quiet = false;
-let liveLineShown = false;
+let prefix = "sipid:";
+let isQuiet = false;
+let isProgressShown = false;
 
-/** Silences what is not an error. */
-export function setQuiet(): void {
-  quiet = true;
+/** Names the command in the prefix of every message from here on. */
+export function setCommandName(name: string): void {
+  prefix = `sipid ${name}:`;
 }
 
-/** What was asked for, on stdout. */
-export function print(text: string): void {
+/** Suppresses all messages but errors. */
+export function setQuiet(): void {
+  isQuiet = true;
+}
+
+/** Prints a result to stdout, as it is. */
+export function writeStdout(text: string): void {
   writeAllSync(Deno.stdout, encoder.encode(text));
 }
 
-/** What was done or found, on stderr. */
+/** Reports on stderr what was done or found. */
 export function info(text: string): void {
-  if (!quiet) line("sipid:", text);
+  if (!isQuiet) writeMessage(prefix, text);
 }
 
-/** Why it was refused or failed, on stderr. */
+/** Reports on stderr why the command fails. `--quiet` does not suppress it. */
 export function error(text: string): void {
-  line(hasColour() ? "\x1b[1;31msipid:\x1b[0m" : "sipid:", text);
+  writeMessage(hasColour() ? `\x1b[1;31m${prefix}\x1b[0m` : prefix, text);
 }
 
-/** Text of several lines that goes with an error, on stderr, as it is. */
-export function writeStderr(text: string): void {
-  say(text);
+/** Follows an error with what to do about it, in a line of its own. */
+export function hint(text: string): void {
+  writeMessage(prefix, text);
 }
 
-/** What is being waited for: replaces the live line. Says nothing where stderr is no terminal. */
-export function live(text: string): void {
-  if (quiet || !Deno.stderr.isTerminal()) return;
-  clearLive();
-  say(printable(text).slice(0, width() - 1));
-  liveLineShown = true;
+/** Shows what is being waited for in a line that the next one replaces; on a terminal only. */
+export function progress(text: string): void {
+  if (isQuiet || !Deno.stderr.isTerminal()) return;
+  clearProgress();
+  writeStderr(printable(text).slice(0, width() - 1));
+  isProgressShown = true;
 }
 
-/** Columns of the terminal; 80 where it does not say. */
+/** Returns the terminal's columns, or 80 where they are unknown. */
 function width(): number {
   try {
     return Deno.consoleSize().columns || 80;
@@ -59,55 +68,44 @@ function width(): number {
   }
 }
 
-/** Takes the live line away. */
-export function clearLive(): void {
-  if (!liveLineShown) return;
-  liveLineShown = false;
-  say("\r\x1b[K");
+function clearProgress(): void {
+  if (!isProgressShown) return;
+  isProgressShown = false;
+  writeStderr("\r\x1b[K");
 }
 
-/** Colour is for terminals whose user has not set NO_COLOR. Source: https://no-color.org. */
+/** Returns whether stderr is a terminal with colour. Source: https://no-color.org. */
 function hasColour(): boolean {
   return Deno.stderr.isTerminal() && !Deno.env.get("NO_COLOR") && Deno.env.get("TERM") !== "dumb";
 }
 
-function line(name: string, text: string): void {
-  clearLive();
-  const when = Deno.stderr.isTerminal() ? "" : `${now()} `;
-  say(`${when}${name} ${printable(text)}\n`);
+function writeMessage(prefix: string, text: string): void {
+  clearProgress();
+  const time = Deno.stderr.isTerminal() ? "" : `${new Date().toISOString()} `;
+  writeStderr(`${time}${prefix} ${printable(text)}\n`);
 }
 
 /**
- * The time in UTC, as `toISOString()` gives it: the first call of that costs as much as all else a
- * line does.
+ * Escapes control characters and line separators as `\xNN` or `\uNNNN`: file and process names are
+ * other people's text, which must neither forge a line of a log nor control a terminal.
  */
-function now(): string {
-  const date = new Date();
-  const two = (number: number): string => String(number).padStart(2, "0");
-  const day = [date.getUTCFullYear(), two(date.getUTCMonth() + 1), two(date.getUTCDate())].join(
-    "-",
-  );
-  const time = [date.getUTCHours(), date.getUTCMinutes(), date.getUTCSeconds()].map(two).join(":");
-  return `${day}T${time}.${String(date.getUTCMilliseconds()).padStart(3, "0")}Z`;
-}
-
-/** File and program names are strangers' words: none of them may forge a line or steer a terminal. */
-function printable(text: string): string {
+export function printable(text: string): string {
   // deno-lint-ignore no-control-regex -- the control characters are the point
   return text.replace(/[\x00-\x1f\x7f-\x9f\u2028\u2029]/g, (character) => {
-    return `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`;
+    const hex = character.charCodeAt(0).toString(16);
+    return hex.length > 2 ? `\\u${hex}` : `\\x${hex.padStart(2, "0")}`;
   });
 }
 
-/** Writes text to stderr: at once where that cannot block, else beside the work. */
-function say(text: string): void {
+/** Prints to stderr as it is: synchronously where that cannot block, otherwise in the background. */
+export function writeStderr(text: string): void {
   const bytes = encoder.encode(text);
   mayBlock ??= stderrMayBlock();
-  if (mayBlock) said = said.then(() => writeAll(bytes));
+  if (mayBlock) pending = pending.then(() => writeAll(bytes));
   else writeAllSync(Deno.stderr, bytes);
 }
 
-/** Files and /dev/null take all at once, or refuse it; pipes and terminals can be full. */
+/** Returns whether stderr is a pipe, socket or terminal, which can be full. */
 function stderrMayBlock(): boolean {
   try {
     const { isFile, isCharDevice } = Deno.statSync("/dev/stderr");
@@ -121,7 +119,7 @@ function writeAllSync(to: typeof Deno.stdout, bytes: Uint8Array): void {
   try {
     for (let rest = bytes; rest.length > 0;) rest = rest.subarray(to.writeSync(rest));
   } catch {
-    // A closed pipe or a full disk: the work goes on, the exit status still tells.
+    // A closed pipe or a full disk must not stop the command; its exit status still counts.
   }
 }
 
@@ -129,11 +127,11 @@ async function writeAll(bytes: Uint8Array): Promise<void> {
   try {
     for (let rest = bytes; rest.length > 0;) rest = rest.subarray(await Deno.stderr.write(rest));
   } catch {
-    // The same.
+    // As above.
   }
 }
 
-/** Returns when stderr has taken everything, or will not. */
+/** Waits until all messages are written, for at most a second. */
 export async function flush(): Promise<void> {
-  if (mayBlock) await deadline(said, FLUSH_TIMEOUT_MS).catch(() => {});
+  if (mayBlock) await deadline(pending, FLUSH_TIMEOUT_MS).catch(() => {});
 }

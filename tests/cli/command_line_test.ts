@@ -39,7 +39,7 @@ Deno.test("an unknown command is wrong usage", async () => {
   const { code, stdout, stderr } = await sipid("calim", "--pid", "17");
   assertEquals({ code, stdout }, { code: 2, stdout: "" });
   assertStringIncludes(stderr, 'unknown command "calim"');
-  assertStringIncludes(stderr, "Usage: sipid COMMAND");
+  assertMatch(stderr, / sipid: run 'sipid help' for the list of commands\n$/);
 });
 
 Deno.test("asked-for help goes to stdout, with exit status 0 and at most 80 columns", async () => {
@@ -82,7 +82,7 @@ const MISTYPED: [string[], string][] = [
   [["kill", "--pidfile", "x"], "unknown flag --pidfile; did you mean --pid-file?"],
   [["kill", "-pid-fiel=x"], "unknown flag -pid-fiel; did you mean --pid-file?"],
   [["claim", "--force"], "unknown flag --force\n"],
-  [["help", "klil"], 'help: there is no "klil"; did you mean kill?'],
+  [["help", "klil"], 'there is no "klil"; did you mean kill?'],
   [["help", "stop"], 'there is no "stop"; there are claim, kill, status,'],
 ];
 for (const [args, message] of MISTYPED) {
@@ -189,7 +189,7 @@ for (const [args, message] of WRONG) {
     const { code, stdout, stderr } = await run(SIPID, args, { cwd: dir.path });
     assertEquals({ code, stdout }, { code: 2, stdout: "" });
     assertStringIncludes(stderr, message);
-    assertStringIncludes(stderr, `Usage: sipid ${args[0]} --`);
+    assertStringIncludes(stderr, `run 'sipid ${args[0]} --help' for usage\n`);
     assertEquals([...Deno.readDirSync(dir.path)], []);
   });
 }
@@ -197,30 +197,33 @@ for (const [args, message] of WRONG) {
 Deno.test("a line in a log begins with the time in UTC", async () => {
   using dir = new TempDir();
   const { stderr } = await sipid("kill", "--pid-file", dir.file("web.pid"));
-  assertMatch(stderr, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z sipid: there is no pidfile /);
+  assertMatch(stderr, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z sipid kill: there is no pidfile /);
 });
 
 Deno.test("a line on a terminal does not", async () => {
   using dir = new TempDir();
   const { stdout } = await onTerminal(dir, `${SIPID} kill --pid-file ${dir.file("web.pid")}`);
-  assertEquals(stdout, `sipid: there is no pidfile ${dir.file("web.pid")}: nothing to kill\r\n`);
+  assertEquals(
+    stdout,
+    `sipid kill: there is no pidfile ${dir.file("web.pid")}: nothing to kill\r\n`,
+  );
 });
 
 Deno.test("an error has colour on a terminal alone, and not with NO_COLOR", async () => {
   using dir = new TempDir();
   const refused = `${SIPID} kill --pid-file ${dir.path}`;
-  const red = "\x1b[1;31msipid:\x1b[0m ";
+  const red = "\x1b[1;31msipid kill:\x1b[0m ";
   const shown = async (env: Record<string, string>): Promise<string> =>
     (await onTerminal(dir, refused, env)).stdout;
   assert((await shown({ TERM: "xterm" })).startsWith(red));
   assert((await shown({ TERM: "xterm", NO_COLOR: "" })).startsWith(red));
   for (const env of [{ TERM: "xterm", NO_COLOR: "1" }, { TERM: "dumb" }]) {
-    assert((await shown(env)).startsWith("sipid: "));
+    assert((await shown(env)).startsWith("sipid kill: "));
   }
   const { stderr } = await run(SIPID, ["kill", "--pid-file", dir.path], {
     env: { TERM: "xterm", FORCE_COLOR: "1" },
   });
-  assertMatch(stderr, /^\S+Z sipid: /);
+  assertMatch(stderr, /^\S+Z sipid kill: /);
 });
 
 Deno.test("a wait on a terminal shows one live line, and takes it away at the end", async () => {
@@ -235,7 +238,10 @@ Deno.test("a wait on a terminal shows one live line, and takes it away at the en
     stdout.split("\r\x1b[K").at(-1)!,
   ];
   assertNotMatch(live.split("\r\x1b[K").slice(1).join(""), /\n.*\n/);
-  assertMatch(end, /^sipid: healthcheck unhealthy \(url .*\): connection refused\r\n$/);
+  assertMatch(
+    end,
+    /^sipid wait-until-healthy: healthcheck unhealthy \(url .*\): connection refused\r\n$/,
+  );
 });
 
 Deno.test("a wait in a log shows no live line", async () => {

@@ -22,108 +22,112 @@ const PROVOKED: readonly Provoked[] = [
   {
     words: ": it is not a directory; choose another path",
     args: "claim --pid 17 --pid-file web.log/web.pid",
-    said: /^sipid: cannot create web\.log: it is not a directory; choose another path\n$/,
+    said: /^sipid claim: cannot create web\.log: it is not a directory; choose another path\n$/,
   },
   {
     words: "another process is locking ",
     args: "claim --pid 17 --pid-file locked.pid",
     said:
-      /^sipid: another process is locking locked\.pid: process \d+ \(sleep\); wait for it to end, or find it with: fuser -v locked\.pid\n$/,
+      /^sipid claim: another process is locking locked\.pid: process \d+ \(sleep\); wait for it to end, or find it with: fuser -v locked\.pid\n$/,
   },
   {
     words: ", not a regular file; give the path of the pidfile itself",
     args: "claim --pid 17 --pid-file /",
-    said: /^sipid: \/ is a directory, not a regular file; give the path of the pidfile itself\n$/,
+    said:
+      /^sipid claim: \/ is a directory, not a regular file; give the path of the pidfile itself\n$/,
   },
   {
     words: "; give the path of the program itself",
     args: "claim --pid 17 --pid-file web.pid --exec /nonexistent",
     said:
-      /^sipid: --exec: there is no program \/nonexistent; give the path of the program itself\n$/,
+      /^sipid claim: --exec: there is no program \/nonexistent; give the path of the program itself\n$/,
   },
   {
     words: ": took the pidfile ",
     args: "claim --pid 17 --pid-file web.pid --exec /bin/true",
-    said: /^sipid: process \d+ \([^)]+\) is not \/bin\/true: took the pidfile web\.pid over\n$/,
+    said:
+      /^sipid claim: process \d+ \([^)]+\) is not \/bin\/true: took the pidfile web\.pid over\n$/,
   },
   // kill
   {
     words: ": nothing to kill",
     args: "kill --pid-file none.pid",
-    said: /^sipid: there is no pidfile none\.pid: nothing to kill\n$/,
+    said: /^sipid kill: there is no pidfile none\.pid: nothing to kill\n$/,
   },
   {
     words: ") does not contain a valid pid; nothing was signalled and the file is kept: ",
     args: "kill --pid-file bad.pid",
     said:
-      /^sipid: pidfile \(bad\.pid\) does not contain a valid pid; nothing was signalled and the file is kept: look into it, and remove it if its process is gone\n$/,
+      /^sipid kill: pidfile \(bad\.pid\) does not contain a valid pid; nothing was signalled and the file is kept: look into it, and remove it if its process is gone\n$/,
   },
   {
     words: "removed ",
     args: "kill --pid-file stale.pid",
-    said: /^sipid: process 2147483647 does not run: removed the stale pidfile stale\.pid\n$/,
+    said: /^sipid kill: process 2147483647 does not run: removed the stale pidfile stale\.pid\n$/,
   },
   {
     words: " exited after ",
     args: "kill --pid-file web.pid",
     said:
-      /^sipid: sent SIGTERM to process \d+ \([^)]+\)\n.*sipid: process \d+ \([^)]+\) exited after \d+(ms|us)\n.*sipid: removed web\.pid\n$/,
+      /^sipid kill: sent SIGTERM to process \d+ \([^)]+\)\n.*sipid kill: process \d+ \([^)]+\) exited after \d+(ms|us)\n.*sipid kill: removed web\.pid\n$/,
   },
   {
     words: "; the next claim will see that it is stale",
     args: "kill --pid-file locked.pid",
     said:
-      /^sipid: process 2147483647 does not run: left locked\.pid: another process is locking locked\.pid: .*; the next claim will see that it is stale\n$/,
+      /^sipid kill: process 2147483647 does not run: left locked\.pid: another process is locking locked\.pid: .*; the next claim will see that it is stale\n$/,
   },
   // wait-until-healthy
   {
     words: ") does not contain a valid pid; not waiting any longer",
     args: "wait-until-healthy --url http://127.0.0.1:1/ --pid-file bad.pid",
-    said: /sipid: pidfile \(bad\.pid\) does not contain a valid pid; not waiting any longer\n$/,
+    said:
+      /sipid wait-until-healthy: pidfile \(bad\.pid\) does not contain a valid pid; not waiting any longer\n$/,
   },
   {
     words: ": not waiting for it any longer; its log may say why",
     args: "wait-until-healthy --url http://127.0.0.1:1/ --pid-file stale.pid",
     said:
-      /sipid: process 2147483647 \(stale\.pid\) .*: not waiting for it any longer; its log may say why\n$/,
+      /sipid wait-until-healthy: process 2147483647 \(stale\.pid\) .*: not waiting for it any longer; its log may say why\n$/,
   },
   {
     words: "healthcheck unhealthy (url '",
     args: "wait-until-healthy --url http://127.0.0.1:1/ --timeout 100ms",
     said:
-      /sipid: waiting for http:\/\/127\.0\.0\.1:1\/: connection refused\n.*sipid: healthcheck unhealthy \(url 'http:\/\/127\.0\.0\.1:1\/' was not healthy after 1 attempt[^)]*\): connection refused\n$/,
+      /sipid wait-until-healthy: waiting for http:\/\/127\.0\.0\.1:1\/: connection refused\n.*sipid wait-until-healthy: healthcheck unhealthy \(url 'http:\/\/127\.0\.0\.1:1\/' was not healthy after 1 attempt[^)]*\): connection refused\n$/,
   },
   {
     words: "waiting for ",
     args: "wait-until-healthy --url http://127.0.0.1:1/ --timeout 100ms",
-    said: /^sipid: waiting for http:\/\/127\.0\.0\.1:1\/: connection refused\n/,
+    said: /^sipid wait-until-healthy: waiting for http:\/\/127\.0\.0\.1:1\/: connection refused\n/,
   },
   {
     words: '" in PEM; give a PEM file',
     args: "wait-until-healthy --url https://127.0.0.1:1/ --ca-cert bad.pid",
-    said: /^sipid: bad\.pid holds no "BEGIN CERTIFICATE" in PEM; give a PEM file\n$/,
+    said:
+      /^sipid wait-until-healthy: bad\.pid holds no "BEGIN CERTIFICATE" in PEM; give a PEM file\n$/,
   },
   {
     words: "cannot read ",
     args: "wait-until-healthy --url https://127.0.0.1:1/ --ca-cert none.pem",
-    said: /^sipid: cannot read none\.pem: no such file or directory\n$/,
+    said: /^sipid wait-until-healthy: cannot read none\.pem: no such file or directory\n$/,
   },
   // pidproxy
   {
     words: ": it is not on PATH",
     args: "pidproxy web.pid no-such-program",
-    said: /^sipid: cannot run no-such-program: it is not on PATH\n$/,
+    said: /^sipid pidproxy: cannot run no-such-program: it is not on PATH\n$/,
   },
   {
     words: ": there is no such file",
     args: "pidproxy web.pid ./no-such-program",
-    said: /^sipid: cannot run \.\/no-such-program: there is no such file\n$/,
+    said: /^sipid pidproxy: cannot run \.\/no-such-program: there is no such file\n$/,
   },
   {
     words: "the command ended and left no daemon within ",
     args: "pidproxy --wait 50ms none.pid true",
     said:
-      /^sipid: the command ended and left no daemon within 50ms: there is no pidfile none\.pid\n$/,
+      /^sipid pidproxy: the command ended and left no daemon within 50ms: there is no pidfile none\.pid\n$/,
   },
   // the command line
   ...([
@@ -147,15 +151,17 @@ const PROVOKED: readonly Provoked[] = [
   ] as const).map(([args, words]) => ({
     words,
     args,
-    // Which flag or word, what is wrong with it, and the usage below.
+    // Which flag or word, what is wrong with it, and where the usage is.
     said: new RegExp(
-      `^sipid: [a-z-]+: .*${words.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&")}.*\nUsage: sipid [^]*\n$`,
+      `^sipid [a-z-]+: .*${
+        words.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&")
+      }.*\n.*sipid [a-z-]+: run 'sipid [a-z-]+ --help' for usage\n$`,
     ),
   })),
   {
     words: 'unknown command "',
     args: "stop",
-    said: /^sipid: unknown command "stop"\nUsage: sipid COMMAND/,
+    said: /^sipid: unknown command "stop"\n.*sipid: run 'sipid help' for the list of commands\n$/,
   },
 ];
 

@@ -204,7 +204,7 @@ Deno.test("pidproxy stands in for Supervisor's when it is called by that name", 
   assertEquals([code, stdout], [0, "--help\n"]);
   const bare = await run(dir.file("pidproxy"), []);
   assertEquals(bare.code, 2);
-  assertStringIncludes(bare.stderr, "Usage: sipid pidproxy [--wait DURATION] PID_FILE COMMAND");
+  assertStringIncludes(bare.stderr, "run 'sipid pidproxy --help' for usage");
 });
 
 Deno.test("pidproxy without a pidfile and a command is wrong usage", async () => {
@@ -217,7 +217,7 @@ Deno.test("pidproxy without a pidfile and a command is wrong usage", async () =>
   ) {
     const { code, stderr } = await sipid("pidproxy", ...args);
     assertEquals(code, 2);
-    assertStringIncludes(stderr, "Usage: sipid pidproxy");
+    assertStringIncludes(stderr, "run 'sipid pidproxy --help' for usage");
   }
 });
 

@@ -596,7 +596,7 @@ for (const [args, message] of WRONG) {
     );
     assertEquals({ code, stdout }, { code: 2, stdout: "" });
     assertStringIncludes(stderr, message);
-    assertStringIncludes(stderr, "Usage: sipid wait-until-healthy --url URL");
+    assertStringIncludes(stderr, "run 'sipid wait-until-healthy --help' for usage");
     assertLess(ms, SLACK);
   });
 }

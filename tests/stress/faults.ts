@@ -160,7 +160,7 @@ async function scarce(dir: string, what: string, flag: string, limits: number[])
     const args = ["-c", script, "sh", SIPID, "claim", "--pid", String(job.pid), "--pid-file", path];
     const { code, stderr } = await run("sh", args);
     const after = contentOf(path);
-    const said = / sipid: /.test(stderr);
+    const said = / sipid [a-z-]+: /.test(stderr);
     if (said || code === 0) started++;
     if (code === 0) done++;
     const expected = code === 0 ? String(job.pid) : STALE;
