@@ -1,4 +1,5 @@
 /** What every test of the compiled binary and of real processes needs. */
+import { AssertionError } from "@std/assert";
 import { deadline } from "@std/async/deadline";
 
 /** The binary under test. */
@@ -31,8 +32,10 @@ export class TempDir implements Disposable {
   }
 }
 
-/** What a program left behind. Times in milliseconds. */
+/** How a program exited, and what it printed. Times in milliseconds. */
 export interface Result {
+  /** The program and its arguments, for messages. */
+  readonly command: string;
   readonly code: number;
   readonly signal: Deno.Signal | null;
   readonly stdout: string;
@@ -40,21 +43,80 @@ export interface Result {
   readonly ms: number;
 }
 
-/** Runs a program to its end. */
-export async function run(
+/** A program that was started, and what comes of it. */
+export interface Started {
+  readonly pid: number;
+  readonly result: Promise<Result>;
+  kill(signal: Deno.Signal): void;
+}
+
+/** Starts a program, whose result is awaited later. */
+export function start(
+  program: string,
+  args: string[],
+  options: Omit<Deno.CommandOptions, "args"> = {},
+): Started {
+  const begin = performance.now();
+  const piped = { stdin: "null", stdout: "piped", stderr: "piped" } as const;
+  const child = new Deno.Command(program, { ...piped, ...options, args }).spawn();
+  const finish = async (): Promise<Result> => {
+    const { code, signal, stdout, stderr } = await child.output();
+    const ms = performance.now() - begin;
+    const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
+    const command = [program, ...args].join(" ");
+    return { command, code, signal, stdout: text(stdout), stderr: text(stderr), ms };
+  };
+  return { pid: child.pid, result: finish(), kill: (signal) => child.kill(signal) };
+}
+
+/** Runs a program and waits until it exits. */
+export function run(
   program: string,
   args: string[],
   options: Omit<Deno.CommandOptions, "args"> = {},
 ): Promise<Result> {
-  const begin = performance.now();
-  const { code, signal, stdout, stderr } = await new Deno.Command(program, {
-    stdin: "null",
-    ...options,
-    args,
-  }).output();
-  const ms = performance.now() - begin;
-  const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
-  return { code, signal, stdout: text(stdout), stderr: text(stderr), ms };
+  return start(program, args, options).result;
+}
+
+/** What a test expects of a `Result`; what is not named may be anything. */
+export interface Expected {
+  readonly code: number;
+  /** All of stdout, or a pattern in it. */
+  readonly stdout?: string | RegExp;
+  /** Texts and patterns that all occur in stderr, whose lines have timestamps; "": it is empty. */
+  readonly stderr?: string | RegExp | readonly (string | RegExp)[];
+}
+
+/**
+ * Asserts how a program exited and what it printed.
+ *
+ * @returns the result, for further assertions
+ * @throws {AssertionError} it differs; the message has the command and everything it printed
+ */
+export function expectResult(result: Result, expected: Expected): Result {
+  const { command, code, signal, stdout, stderr } = result;
+  const differences: string[] = [];
+  if (code !== expected.code) {
+    const how = signal === null ? `status ${code}` : `status ${code} (${signal})`;
+    differences.push(`expected exit status ${expected.code}, got ${how}`);
+  }
+  const { stdout: out } = expected;
+  if (out !== undefined && !(out instanceof RegExp ? out.test(stdout) : out === stdout)) {
+    differences.push(`expected stdout ${Deno.inspect(out)}`);
+  }
+  for (const part of [expected.stderr ?? []].flat()) {
+    const isThere = part instanceof RegExp
+      ? part.test(stderr)
+      : part === ""
+      ? stderr === ""
+      : stderr.includes(part);
+    if (!isThere) differences.push(`expected stderr ${Deno.inspect(part)}`);
+  }
+  if (differences.length > 0) {
+    const printed = `$ ${command}\nstdout: ${stdout}\nstderr: ${stderr}`;
+    throw new AssertionError(`${differences.join("\n")}\n${printed}`);
+  }
+  return result;
 }
 
 /** Runs the binary under test to its end. */
@@ -74,11 +136,12 @@ const WAIT_TIMEOUT_MS = 60_000;
 
 /** A program a test started, ended with the test at the latest. */
 export class Running implements AsyncDisposable {
+  readonly #begin = performance.now();
   readonly #child: Deno.ChildProcess;
   readonly #lines: ReadableStreamDefaultReader<string>;
   #seen = "";
 
-  private constructor(child: Deno.ChildProcess) {
+  private constructor(readonly command: string, child: Deno.ChildProcess) {
     this.#child = child;
     this.#lines = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
   }
@@ -95,7 +158,7 @@ export class Running implements AsyncDisposable {
       stdin: "null",
       stdout: "piped",
     }).spawn();
-    const running = new Running(child);
+    const running = new Running([program, ...args].join(" "), child);
     await running.line(new RegExp(`^${awaited}$`, "m"));
     return running;
   }
@@ -109,9 +172,16 @@ export class Running implements AsyncDisposable {
     return this.#seen;
   }
 
-  /** How it ended. */
+  /** Its exit status. */
   get status(): Promise<Deno.CommandStatus> {
     return this.#child.status;
+  }
+
+  /** Waits until it exits. The result has what was read of stdout; stderr was not captured. */
+  async result(): Promise<Result> {
+    const { code, signal } = await this.#child.status;
+    const ms = performance.now() - this.#begin;
+    return { command: this.command, code, signal, stdout: this.#seen, stderr: "", ms };
   }
 
   /** Waits until its stdout matches; the match. */
@@ -160,7 +230,7 @@ export function fixture(name: string, ...args: string[]): Promise<Running> {
 }
 
 /** Whether a process runs, by a way of our own: its state in /proc, zombies being dead. */
-export function runs(pid: number): boolean {
+export function isRunning(pid: number): boolean {
   try {
     const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
     return !/^[ZX]/.test(stat.slice(stat.lastIndexOf(")") + 2));
@@ -191,7 +261,7 @@ export async function until(
 }
 
 /** Milliseconds that starting a program may take on a busy machine, on top of what is promised. */
-export const SLACK = 1_000;
+export const SLACK_MS = 1_000;
 
 /** Takes an flock(2) on a file as another program does, and holds it until disposed. */
 export function lockedElsewhere(path: string): Promise<Running> {
@@ -211,6 +281,6 @@ export async function zombie(): Promise<{ pid: number; parent: Running }> {
   const script = `{ ${child}; } & echo child $!; echo ready; exec sleep 600`;
   const parent = await Running.start("sh", ["-c", script]);
   const pid = Number((await parent.line(/child (\d+)/))[1]);
-  await until(() => !runs(pid), "the child has ended");
+  await until(() => !isRunning(pid), "the child has ended");
   return { pid, parent };
 }

@@ -1,7 +1,7 @@
 /** The binary itself: what it touches on the machine, and that everybody builds the same one. */
 import { assert, assertEquals } from "@std/assert";
 import { closedPort } from "../servers.ts";
-import { deadPid, run, SIPID, TempDir } from "../support.ts";
+import { deadPid, expectResult, run, SIPID, TempDir } from "../support.ts";
 
 /** System calls that create, change or remove something with a name. */
 const CALLS = "open,openat,creat,mkdir,mkdirat,mknod,mknodat,link,linkat,symlink,symlinkat," +
@@ -91,8 +91,9 @@ Deno.test("the binary is the same wherever it is built", async () => {
     const clone = dir.file(directory);
     Deno.mkdirSync(clone, { recursive: true });
     await run("cp", ["-R", ...sources.map((name) => root + name), clone]);
-    const built = await run(Deno.execPath(), ["task", "--quiet", "build"], { cwd: clone });
-    assertEquals(built.code, 0, built.stderr);
+    expectResult(await run(Deno.execPath(), ["task", "--quiet", "build"], { cwd: clone }), {
+      code: 0,
+    });
     sums.push((await run("sha256sum", [`${clone}/dist/sipid`])).stdout.slice(0, 64));
   }
   const own = (await run("sha256sum", [SIPID])).stdout.slice(0, 64);

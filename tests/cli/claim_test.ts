@@ -1,17 +1,18 @@
 /** sipid claim, compiled, on real files, locks and processes. */
-import { assert, assertEquals, assertLess, assertMatch, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertLess, assertMatch } from "@std/assert";
 import {
   asNobody,
   deadPid,
+  expectResult,
   fixture,
+  isRunning,
   lockedElsewhere,
   type Result,
   run,
   Running,
-  runs,
   SIPID,
   sipid,
-  SLACK,
+  SLACK_MS,
   TempDir,
   until,
   zombie,
@@ -21,8 +22,8 @@ function claim(pid: number | string, path: string): Promise<Result> {
   return sipid("claim", "--pid", String(pid), "--pid-file", path);
 }
 
-function assertDone({ code, stdout, stderr }: Result): void {
-  assertEquals({ code, stdout, stderr }, { code: 0, stdout: "", stderr: "" });
+function assertDone(result: Result): void {
+  expectResult(result, { code: 0, stdout: "", stderr: "" });
 }
 
 Deno.test("claim creates the directory and its parents", async () => {
@@ -57,9 +58,7 @@ Deno.test("claim takes a pidfile in the working directory and in /", async () =>
   const args = ["claim", "--pid", "17", "--pid-file", "web.pid"];
   assertDone(await run(SIPID, args, { cwd: dir.path }));
   assertEquals(Deno.readTextFileSync(dir.file("web.pid")), "17");
-  const refused = await claim(17, "/");
-  assertEquals(refused.code, 1);
-  assertStringIncludes(refused.stderr, "/ is a directory");
+  expectResult(await claim(17, "/"), { code: 1, stderr: "/ is a directory" });
 });
 
 const STALE: Record<
@@ -105,30 +104,29 @@ Deno.test("claim replaces the number of a thread, which is no process", async ()
 Deno.test("claim does not replace a process whose first thread has exited", async () => {
   using dir = new TempDir();
   await using holder = await fixture("first_thread_exits");
-  await until(() => !runs(holder.pid), "its first thread shows as a zombie");
-  const { code, stderr } = await claim(
-    17,
-    dir.write("web.pid", String(holder.pid)),
+  await until(() => !isRunning(holder.pid), "its first thread shows as a zombie");
+  expectResult(
+    await claim(
+      17,
+      dir.write("web.pid", String(holder.pid)),
+    ),
+    { code: 1, stderr: `process ${holder.pid} (` },
   );
-  assertEquals(code, 1);
-  assertStringIncludes(stderr, `process ${holder.pid} (`);
 });
 
-Deno.test("claim is refused while the process in the file runs, which it names", async () => {
+Deno.test("claim is refused while the process in the file is running, and names it", async () => {
   using dir = new TempDir();
   await using holder = await fixture("exits_on_term");
   const path = dir.write("web.pid", `${holder.pid}\n`);
-  const { code, stdout, stderr } = await claim(17, path);
-  assertEquals({ code, stdout }, { code: 1, stdout: "" });
-  assertStringIncludes(
-    stderr,
-    `process ${holder.pid} (${path}) already exists`,
-  );
-  assertMatch(
-    stderr,
-    /already exists: deno, running since \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ \(\d+s\)/,
-  );
-  assertStringIncludes(stderr, `stop it first: sipid kill --pid-file ${path}`);
+  expectResult(await claim(17, path), {
+    code: 1,
+    stdout: "",
+    stderr: [
+      `process ${holder.pid} (${path}) already exists`,
+      /already exists: deno, running since \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ \(\d+s\)/,
+      `stop it first: sipid kill --pid-file ${path}`,
+    ],
+  });
   assertEquals(Deno.readTextFileSync(path), `${holder.pid}\n`);
 });
 
@@ -136,7 +134,8 @@ Deno.test("claim tells the start of a process to the second or so", async () => 
   using dir = new TempDir();
   const before = Date.now();
   await using holder = await fixture("exits_on_term");
-  const { stderr } = await claim(17, dir.write("web.pid", String(holder.pid)));
+  const result = await claim(17, dir.write("web.pid", String(holder.pid)));
+  const { stderr } = expectResult(result, { code: 1 });
   const since = Date.parse(/running since (\S+)/.exec(stderr)![1]!);
   assertLess(Math.abs(since - before), 3_000);
 });
@@ -145,41 +144,37 @@ Deno.test("claim is refused for the PID that is in the file already", async () =
   using dir = new TempDir();
   await using holder = await fixture("exits_on_term");
   const path = dir.write("web.pid", String(holder.pid));
-  const { code, stderr } = await claim(holder.pid, path);
-  assertEquals(code, 1);
-  assertStringIncludes(
-    stderr,
-    `process ${holder.pid} (${path}) is already in the pidfile`,
-  );
-  assertStringIncludes(stderr, ": deno, running since ");
+  expectResult(await claim(holder.pid, path), {
+    code: 1,
+    stderr: [`process ${holder.pid} (${path}) is already in the pidfile`, ": deno, running since "],
+  });
 });
 
 Deno.test("claim is refused to nobody while a process of root runs", async () => {
   using dir = new TempDir();
   const path = dir.write("web.pid", Deno.uid() === 0 ? String(Deno.pid) : "1");
   Deno.chmodSync(path, 0o666);
-  const { code, stderr } = await asNobody(SIPID, [
-    "claim",
-    "--pid",
-    "17",
-    "--pid-file",
-    path,
-  ]);
-  assertEquals(code, 1);
-  assertStringIncludes(stderr, "already exists");
+  expectResult(
+    await asNobody(SIPID, [
+      "claim",
+      "--pid",
+      "17",
+      "--pid-file",
+      path,
+    ]),
+    { code: 1, stderr: "already exists" },
+  );
 });
 
 Deno.test("claim is refused within half a second while another program locks the file", async () => {
   using dir = new TempDir();
   const path = dir.write("web.pid", "");
   await using locker = await lockedElsewhere(path);
-  const { code, stderr, ms } = await claim(17, path);
-  assertEquals(code, 1);
-  assertStringIncludes(
-    stderr,
-    `another process is locking ${path}: process ${locker.pid} (sleep)`,
-  );
-  assertLess(ms, 500 + SLACK);
+  const { ms } = expectResult(await claim(17, path), {
+    code: 1,
+    stderr: `another process is locking ${path}: process ${locker.pid} (sleep)`,
+  });
+  assertLess(ms, 500 + SLACK_MS);
   assertEquals(Deno.readTextFileSync(path), "");
 });
 
@@ -227,9 +222,10 @@ for (const [what, make] of Object.entries(NO_REGULAR_FILES)) {
     const path = dir.file("web.pid");
     make(path);
     for (const args of [["claim", "--pid", "17"], ["kill"]]) {
-      const { code, stderr } = await sipid(...args, "--pid-file", path);
-      assertEquals(code, 1);
-      assertStringIncludes(stderr, `${path} is ${what}, not a regular file`);
+      expectResult(await sipid(...args, "--pid-file", path), {
+        code: 1,
+        stderr: `${path} is ${what}, not a regular file`,
+      });
     }
     const target = `${path}.target`;
     if (what === "a symlink") {
@@ -241,7 +237,7 @@ for (const [what, make] of Object.entries(NO_REGULAR_FILES)) {
 Deno.test("claim does not follow a symlink that leads nowhere", async () => {
   using dir = new TempDir();
   Deno.symlinkSync(dir.file("target"), dir.file("web.pid"));
-  assertEquals((await claim(17, dir.file("web.pid"))).code, 1);
+  expectResult(await claim(17, dir.file("web.pid")), { code: 1 });
   assertEquals([...Deno.readDirSync(dir.path)].map(({ name }) => name), [
     "web.pid",
   ]);
@@ -249,9 +245,10 @@ Deno.test("claim does not follow a symlink that leads nowhere", async () => {
 
 Deno.test("claim and kill refuse a device", async () => {
   for (const args of [["claim", "--pid", "17"], ["kill"]]) {
-    const { code, stderr } = await sipid(...args, "--pid-file", "/dev/null");
-    assertEquals(code, 1);
-    assertStringIncludes(stderr, "/dev/null is a device");
+    expectResult(await sipid(...args, "--pid-file", "/dev/null"), {
+      code: 1,
+      stderr: "/dev/null is a device",
+    });
   }
 });
 
@@ -261,9 +258,7 @@ Deno.test("claim says so when a parent of the pidfile is a file", async () => {
   for (
     const path of [dir.file("file/web.pid"), dir.file("file/deeper/web.pid")]
   ) {
-    const { code, stderr } = await claim(17, path);
-    assertEquals(code, 1);
-    assertMatch(stderr, /not a directory/);
+    expectResult(await claim(17, path), { code: 1, stderr: /not a directory/ });
   }
   assertEquals(Deno.readTextFileSync(dir.file("file")), "kept");
 });
@@ -276,17 +271,15 @@ Deno.test("claim says so when it has no permission, and changes nothing", async 
   if (Deno.uid() !== 0) Deno.chmodSync(path, 0o400);
   for (const to of [path, dir.file("run/new.pid")]) {
     if (Deno.uid() !== 0) Deno.chmodSync(dir.file("run"), 0o500);
-    const { code, stderr } = await asNobody(SIPID, [
-      "claim",
-      "--pid",
-      "17",
-      "--pid-file",
-      to,
-    ]);
-    assertEquals(code, 1);
-    assertStringIncludes(
-      stderr,
-      `cannot open ${to}: permission denied; run it as root, or as`,
+    expectResult(
+      await asNobody(SIPID, [
+        "claim",
+        "--pid",
+        "17",
+        "--pid-file",
+        to,
+      ]),
+      { code: 1, stderr: `cannot open ${to}: permission denied; run it as root, or as` },
     );
   }
   Deno.chmodSync(dir.file("run"), 0o755);
@@ -348,7 +341,7 @@ Deno.test("a claim that races with a kill never writes into a file that is gone"
     assertEquals([claimed.code, killed.code], [0, 0], told);
     // Either the kill came last and has stopped the job, or the claim did and the file names it.
     // A job that runs without its pidfile could never be stopped.
-    if (runs(job.pid)) {
+    if (isRunning(job.pid)) {
       assertEquals(Deno.readTextFileSync(path), String(job.pid), told);
     } else {
       assertEquals([...Deno.readDirSync(dir.path)], [], told);

@@ -7,7 +7,7 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { closedPort, httpServer } from "../servers.ts";
-import { fixture, type Result, run, SIPID, sipid, TempDir } from "../support.ts";
+import { expectResult, fixture, type Result, run, SIPID, sipid, TempDir } from "../support.ts";
 
 const COMMANDS = [
   "claim",
@@ -30,23 +30,22 @@ function onTerminal(
 }
 
 Deno.test("sipid alone is wrong usage and shows the usage", async () => {
-  const { code, stdout, stderr } = await sipid();
-  assertEquals({ code, stdout }, { code: 2, stdout: "" });
+  const { stderr } = expectResult(await sipid(), { code: 2, stdout: "" });
   for (const name of COMMANDS) assertStringIncludes(stderr, `\n  ${name} `);
 });
 
 Deno.test("an unknown command is wrong usage", async () => {
-  const { code, stdout, stderr } = await sipid("calim", "--pid", "17");
-  assertEquals({ code, stdout }, { code: 2, stdout: "" });
-  assertStringIncludes(stderr, 'unknown command "calim"');
-  assertMatch(stderr, / sipid: run 'sipid help' for the list of commands\n$/);
+  expectResult(await sipid("calim", "--pid", "17"), {
+    code: 2,
+    stdout: "",
+    stderr: ['unknown command "calim"', / sipid: run 'sipid help' for the list of commands\n$/],
+  });
 });
 
 Deno.test("asked-for help goes to stdout, with exit status 0 and at most 80 columns", async () => {
   for (const help of ["--help", "-h", "-help"]) {
     for (const args of [[help], ...COMMANDS.map((name) => [name, help])]) {
-      const { code, stdout, stderr } = await sipid(...args);
-      assertEquals({ code, stderr }, { code: 0, stderr: "" });
+      const { stdout } = expectResult(await sipid(...args), { code: 0, stderr: "" });
       assertStringIncludes(stdout, ["Usage: sipid", ...args.slice(0, -1)].join(" "));
       for (const line of stdout.split("\n")) assert(line.length <= 80, line);
     }
@@ -68,8 +67,7 @@ Deno.test("the help of a command names each flag, each exit status and two examp
 Deno.test("sipid help shows the same", async () => {
   assertEquals((await sipid("help")).stdout, (await sipid("--help")).stdout);
   for (const name of COMMANDS) {
-    const { code, stdout } = await sipid("help", name);
-    assertEquals(code, 0);
+    const { stdout } = expectResult(await sipid("help", name), { code: 0 });
     assertEquals(stdout, (await sipid(name, "--help")).stdout);
   }
 });
@@ -87,17 +85,14 @@ const MISTYPED: [string[], string][] = [
 ];
 for (const [args, message] of MISTYPED) {
   Deno.test(`${args.join(" ")} is answered with the nearest, if there is one`, async () => {
-    const { code, stdout, stderr } = await sipid(...args);
-    assertEquals({ code, stdout }, { code: 2, stdout: "" });
-    assertStringIncludes(stderr, message);
+    expectResult(await sipid(...args), { code: 2, stdout: "", stderr: message });
   });
 }
 
 Deno.test("--help counts only where a flag can stand", async () => {
   using dir = new TempDir();
   const args = ["claim", "--pid", "17", "--pid-file", "--help"];
-  const { code, stdout } = await run(SIPID, args, { cwd: dir.path });
-  assertEquals({ code, stdout }, { code: 0, stdout: "" });
+  expectResult(await run(SIPID, args, { cwd: dir.path }), { code: 0, stdout: "" });
   assertEquals(Deno.readTextFileSync(dir.file("--help")), "17");
 });
 
@@ -106,8 +101,7 @@ Deno.test("--version is that of deno.json", async () => {
     Deno.readTextFileSync(new URL("../../deno.json", import.meta.url)),
   );
   for (const flag of ["--version", "-version"]) {
-    const { code, stdout, stderr } = await sipid(flag);
-    assertEquals({ code, stdout, stderr }, { code: 0, stdout: `sipid ${version}\n`, stderr: "" });
+    expectResult(await sipid(flag), { code: 0, stdout: `sipid ${version}\n`, stderr: "" });
   }
 });
 
@@ -124,8 +118,7 @@ Deno.test("a flag may be written with one dash or two, with a space or =", async
       ["--pid", "16", "--pid", "17", "--pid-file", path], // the last one counts, as in Go
     ]
   ) {
-    const { code, stderr } = await sipid("claim", ...args);
-    assertEquals(code, 0, stderr);
+    expectResult(await sipid("claim", ...args), { code: 0 });
     assertEquals(Deno.readTextFileSync(path), "17");
     Deno.removeSync(path);
   }
@@ -135,8 +128,7 @@ Deno.test("a switch takes Go's words for true and false, and no others", async (
   using dir = new TempDir();
   for (const [value, code] of [["true", 0], ["F", 0], ["0", 0], ["yes", 2], ["", 2]] as const) {
     const path = dir.file("web.pid");
-    const result = await sipid("kill", "--pid-file", path, `--show-stacks=${value}`);
-    assertEquals(result.code, code, result.stderr);
+    expectResult(await sipid("kill", "--pid-file", path, `--show-stacks=${value}`), { code });
   }
 });
 
@@ -186,10 +178,11 @@ const WRONG: [string[], string][] = [
 for (const [args, message] of WRONG) {
   Deno.test(`${JSON.stringify(args.slice(-3))} is wrong usage and touches nothing`, async () => {
     using dir = new TempDir();
-    const { code, stdout, stderr } = await run(SIPID, args, { cwd: dir.path });
-    assertEquals({ code, stdout }, { code: 2, stdout: "" });
-    assertStringIncludes(stderr, message);
-    assertStringIncludes(stderr, `run 'sipid ${args[0]} --help' for usage\n`);
+    expectResult(await run(SIPID, args, { cwd: dir.path }), {
+      code: 2,
+      stdout: "",
+      stderr: [message, `run 'sipid ${args[0]} --help' for usage\n`],
+    });
     assertEquals([...Deno.readDirSync(dir.path)], []);
   });
 }
@@ -230,9 +223,10 @@ Deno.test("a wait on a terminal shows one live line, and takes it away at the en
   using dir = new TempDir();
   const url = `http://127.0.0.1:${closedPort()}/`;
   const command = `${SIPID} wait-until-healthy --url ${url} --timeout 1s --polling-frequency 300ms`;
-  const { code, stdout } = await onTerminal(dir, command);
-  assertEquals(code, 1);
-  assertMatch(stdout, /waiting 0\.\ds of 1s: connection refused/);
+  const { stdout } = expectResult(await onTerminal(dir, command), {
+    code: 1,
+    stdout: /waiting 0\.\ds of 1s: connection refused/,
+  });
   const [live, end] = [
     stdout.slice(0, stdout.lastIndexOf("\r\x1b[K")),
     stdout.split("\r\x1b[K").at(-1)!,
@@ -258,15 +252,14 @@ Deno.test("--quiet silences what is not an error", async () => {
   const path = dir.write("web.pid", String(job.pid));
   const silent = { code: 0, stdout: "", stderr: "" };
   for (const args of [["kill", "--pid-file", path], ["kill", "--pid-file", path]]) {
-    const { code, stdout, stderr } = await sipid(...args, "--quiet");
-    assertEquals({ code, stdout, stderr }, silent);
+    expectResult(await sipid(...args, "--quiet"), silent);
   }
   await using server = httpServer(() => new Response());
-  const waited = await sipid("wait-until-healthy", "--quiet", "--url", server.url);
-  assertEquals({ code: waited.code, stdout: waited.stdout, stderr: waited.stderr }, silent);
-  const refused = await sipid("claim", "--quiet", "--pid", "17", "--pid-file", dir.path);
-  assertEquals(refused.code, 1);
-  assertMatch(refused.stderr, /is a directory/);
+  expectResult(await sipid("wait-until-healthy", "--quiet", "--url", server.url), silent);
+  expectResult(await sipid("claim", "--quiet", "--pid", "17", "--pid-file", dir.path), {
+    code: 1,
+    stderr: /is a directory/,
+  });
 });
 
 Deno.test("names cannot forge lines of the log nor steer the terminal", async () => {
@@ -281,10 +274,12 @@ Deno.test("an exit status does not depend on whether anybody reads what is said"
   using dir = new TempDir();
   const path = dir.file("web.pid");
   for (const closed of ["2>&-", ">&- 2>&-", "<&- >&- 2>&-", "2>/dev/full", ">/dev/full 2>&1"]) {
-    const kill = await run("sh", ["-c", `${SIPID} kill --pid-file ${path} ${closed}`]);
-    assertEquals(kill.code, 0, closed);
-    const claim = await run("sh", ["-c", `${SIPID} claim --pid 17 --pid-file ${path} ${closed}`]);
-    assertEquals(claim.code, 0, closed);
+    expectResult(await run("sh", ["-c", `${SIPID} kill --pid-file ${path} ${closed}`]), {
+      code: 0,
+    });
+    expectResult(await run("sh", ["-c", `${SIPID} claim --pid 17 --pid-file ${path} ${closed}`]), {
+      code: 0,
+    });
     assertEquals(Deno.readTextFileSync(path), "17", closed);
     Deno.removeSync(path);
   }

@@ -1,12 +1,11 @@
 /** `sipid completions`, in the real shells. */
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { run, sipid, TempDir } from "../support.ts";
+import { assert, assertEquals } from "@std/assert";
+import { expectResult, run, sipid, TempDir } from "../support.ts";
 
 /** A directory with the script of a shell, a file and a directory to complete. */
 async function prepared(shell: string): Promise<TempDir> {
   const dir = new TempDir();
-  const { code, stdout } = await sipid("completions", shell);
-  assertEquals(code, 0);
+  const { stdout } = expectResult(await sipid("completions", shell), { code: 0 });
   dir.write("script", stdout);
   dir.write("web.pid", "");
   dir.write("two words.pid", "");
@@ -20,8 +19,10 @@ async function inBash(...words: string[]): Promise<string[]> {
   const script = `. ./script; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
     "$(complete -p sipid | sed 's/.*-F \\([^ ]*\\) .*/\\1/')"; printf '%s\\n' "\${COMPREPLY[@]}"`;
   const args = ["--norc", "-c", script, "bash", "sipid", ...words];
-  const { code, stdout, stderr } = await run("bash", args, { cwd: dir.path });
-  assertEquals([code, stderr], [0, ""]);
+  const { stdout } = expectResult(await run("bash", args, { cwd: dir.path }), {
+    code: 0,
+    stderr: "",
+  });
   return stdout.split("\n").filter((line) => line !== "").sort();
 }
 
@@ -29,12 +30,14 @@ async function inBash(...words: string[]): Promise<string[]> {
 async function inFish(...words: string[]): Promise<string[]> {
   using dir = await prepared("fish");
   const line = ["sipid", ...words].join(" ");
-  const { code, stdout, stderr } = await run(
-    "fish",
-    ["--no-config", "-c", `source script; complete --do-complete='${line}'`],
-    { cwd: dir.path, env: { HOME: dir.path } },
+  const { stdout } = expectResult(
+    await run(
+      "fish",
+      ["--no-config", "-c", `source script; complete --do-complete='${line}'`],
+      { cwd: dir.path, env: { HOME: dir.path } },
+    ),
+    { code: 0, stderr: "" },
   );
-  assertEquals([code, stderr], [0, ""]);
   return stdout.split("\n").filter((it) => it !== "").map((it) => it.split("\t")[0]!).sort();
 }
 
@@ -71,8 +74,7 @@ async function inZsh(...words: string[]): Promise<string[]> {
   );
   const options = { cwd: dir.path, env: { HOME: dir.path } };
   const args = ["-f", "drive", ["sipid", ...words].join(" ")];
-  const { code, stdout } = await run("zsh", args, options);
-  assertEquals(code, 0, "the shell answers");
+  const { stdout } = expectResult(await run("zsh", args, options), { code: 0 });
   return [...new Set(stdout.split("\n").filter((line) => line !== ""))].sort();
 }
 
@@ -94,8 +96,10 @@ Deno.test("bash completes commands, flags, file names and shells", async () => {
 
 Deno.test("the bash script is clean under shellcheck", async () => {
   using dir = await prepared("bash");
-  const { code, stdout } = await run("shellcheck", ["-s", "bash", dir.file("script")]);
-  assertEquals([code, stdout], [0, ""]);
+  expectResult(await run("shellcheck", ["-s", "bash", dir.file("script")]), {
+    code: 0,
+    stdout: "",
+  });
 });
 
 Deno.test("fish completes commands, flags, file names and shells", async () => {
@@ -117,7 +121,8 @@ Deno.test("zsh completes commands, flags, file names and shells", async () => {
 });
 
 Deno.test("completions for a shell there is none for are wrong usage", async () => {
-  const { code, stderr } = await sipid("completions", "zhs");
-  assertEquals(code, 2);
-  assertStringIncludes(stderr, 'there is no "zhs"; did you mean zsh?');
+  expectResult(await sipid("completions", "zhs"), {
+    code: 2,
+    stderr: 'there is no "zhs"; did you mean zsh?',
+  });
 });

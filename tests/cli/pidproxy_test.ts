@@ -11,15 +11,18 @@ import {
 import {
   asNobody,
   deadPid,
+  expectResult,
   fixture,
+  isRunning,
   type Result,
   run,
   Running,
-  runs,
   SIPID,
   sipid,
+  SLACK_MS,
+  TempDir,
+  until,
 } from "../support.ts";
-import { SLACK, TempDir, until } from "../support.ts";
 
 const DENO = Deno.execPath();
 const DAEMON = [
@@ -28,7 +31,7 @@ const DAEMON = [
   new URL("../fixtures/daemon.ts", import.meta.url).pathname,
 ];
 
-/** A proxy that runs, with what it says on stderr in a file. */
+/** A running proxy, with what it says on stderr in a file. */
 class Proxied implements AsyncDisposable {
   readonly dir = new TempDir();
   readonly pidFile = this.dir.file("daemon.pid");
@@ -57,6 +60,11 @@ class Proxied implements AsyncDisposable {
   get log(): string {
     return Deno.readTextFileSync(this.dir.file("log"));
   }
+  /** Waits until it exits. */
+  async result(): Promise<Result> {
+    const result = await this.running.result();
+    return { ...result, stderr: this.log };
+  }
   /** Waits until it has said on stderr what matches. */
   logged(pattern: RegExp): Promise<void> {
     return until(() => pattern.test(this.log), `${pattern} is in the log`);
@@ -68,7 +76,7 @@ class Proxied implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     const pid = /^daemon (\d+)$/m.exec(this.running.seen)?.[1];
     await this.running[Symbol.asyncDispose]();
-    if (pid !== undefined && runs(Number(pid))) Deno.kill(Number(pid), "SIGKILL");
+    if (pid !== undefined && isRunning(Number(pid))) Deno.kill(Number(pid), "SIGKILL");
     this.dir[Symbol.dispose]();
   }
 }
@@ -94,16 +102,21 @@ function foreground(...options: string[]): (pidFile: string) => string[] {
 Deno.test("pidproxy returns the exit status of its command", async () => {
   using dir = new TempDir();
   for (const status of [0, 1, 2, 7, 126, 255]) {
-    const { code, stderr } = await sipid("pidproxy", dir.file("p"), "sh", "-c", `exit ${status}`);
-    assertEquals({ code, stderr }, { code: status, stderr: "" });
+    expectResult(await sipid("pidproxy", dir.file("p"), "sh", "-c", `exit ${status}`), {
+      code: status,
+      stderr: "",
+    });
   }
 });
 
 Deno.test("pidproxy returns 128 + N when signal N ended its command", async () => {
   using dir = new TempDir();
-  for (const [signal, code] of [["KILL", 137], ["TERM", 143], ["HUP", 129], ["USR1", 138]]) {
-    const result = await sipid("pidproxy", dir.file("p"), "sh", "-c", `kill -${signal} $$`);
-    assertEquals(result.code, code);
+  for (
+    const [signal, code] of [["KILL", 137], ["TERM", 143], ["HUP", 129], ["USR1", 138]] as const
+  ) {
+    expectResult(await sipid("pidproxy", dir.file("p"), "sh", "-c", `kill -${signal} $$`), {
+      code,
+    });
   }
 });
 
@@ -129,9 +142,11 @@ Deno.test("pidproxy tells a command that is not found from one that cannot be ru
     ["", 127, "cannot run"],
   ];
   for (const [command, status, message] of cases) {
-    const { code, stdout, stderr } = await sipid("pidproxy", dir.file("p"), command);
-    assertEquals({ code, stdout }, { code: status, stdout: "" }, command);
-    assertStringIncludes(stderr, message);
+    expectResult(await sipid("pidproxy", dir.file("p"), command), {
+      code: status,
+      stdout: "",
+      stderr: message,
+    });
   }
 });
 
@@ -145,23 +160,27 @@ Deno.test("pidproxy finds its command relative to the working directory, or on P
   const onPath = await run(SIPID, ["pidproxy", "p", "hello"], { cwd: dir.path, env: { PATH } });
   assertMatch(onPath.stdout, /^hello\n/);
   // The working directory is not on PATH.
-  assertEquals((await run(SIPID, ["pidproxy", "p", "hello"], { cwd: dir.file("bin") })).code, 127);
+  expectResult(await run(SIPID, ["pidproxy", "p", "hello"], { cwd: dir.file("bin") }), {
+    code: 127,
+  });
 });
 
 Deno.test("pidproxy leaves everything after COMMAND to it", async () => {
   using dir = new TempDir();
   const args = ["--wait", "5s", "--help", "-h", "--", "", "a b", "$HOME", "*", "--quiet"];
   const script = 'for arg; do printf "<%s>" "$arg"; done';
-  const { code, stdout } = await sipid(
-    "pidproxy",
-    dir.file("p"),
-    "sh",
-    "-c",
-    script,
-    "sh",
-    ...args,
+  expectResult(
+    await sipid(
+      "pidproxy",
+      dir.file("p"),
+      "sh",
+      "-c",
+      script,
+      "sh",
+      ...args,
+    ),
+    { code: 0, stdout: args.map((arg) => `<${arg}>`).join("") },
   );
-  assertEquals([code, stdout], [0, args.map((arg) => `<${arg}>`).join("")]);
 });
 
 Deno.test("pidproxy gives its command what it was given itself", async () => {
@@ -198,13 +217,16 @@ Deno.test("pidproxy gives its command what it was given itself", async () => {
 Deno.test("pidproxy stands in for Supervisor's when it is called by that name", async () => {
   using dir = new TempDir();
   Deno.symlinkSync(SIPID, dir.file("pidproxy"));
-  const { code, stdout } = await run(dir.file("pidproxy"), [
-    ...[dir.file("p"), "sh", "-c", 'echo "$@"', "sh", "--help"],
-  ]);
-  assertEquals([code, stdout], [0, "--help\n"]);
-  const bare = await run(dir.file("pidproxy"), []);
-  assertEquals(bare.code, 2);
-  assertStringIncludes(bare.stderr, "run 'sipid pidproxy --help' for usage");
+  expectResult(
+    await run(dir.file("pidproxy"), [
+      ...[dir.file("p"), "sh", "-c", 'echo "$@"', "sh", "--help"],
+    ]),
+    { code: 0, stdout: "--help\n" },
+  );
+  expectResult(await run(dir.file("pidproxy"), []), {
+    code: 2,
+    stderr: "run 'sipid pidproxy --help' for usage",
+  });
 });
 
 Deno.test("pidproxy without a pidfile and a command is wrong usage", async () => {
@@ -215,9 +237,10 @@ Deno.test("pidproxy without a pidfile and a command is wrong usage", async () =>
       "true",
     ]]
   ) {
-    const { code, stderr } = await sipid("pidproxy", ...args);
-    assertEquals(code, 2);
-    assertStringIncludes(stderr, "run 'sipid pidproxy --help' for usage");
+    expectResult(await sipid("pidproxy", ...args), {
+      code: 2,
+      stderr: "run 'sipid pidproxy --help' for usage",
+    });
   }
 });
 
@@ -243,7 +266,7 @@ Deno.test("pidproxy passes every signal of its list on to the daemon", async () 
     proxied.running.kill(signal);
     await proxied.running.line(new RegExp(`^${signal}$`, "m"));
   }
-  assertEquals((await proxied.running.status).code, 0);
+  expectResult(await proxied.result(), { code: 0 });
 });
 
 Deno.test("pidproxy is not stopped by what stops its daemon", async () => {
@@ -276,7 +299,7 @@ Deno.test("pidproxy survives a flood of signals and loses none of those that mat
   for (const signal of ["SIGHUP", "SIGUSR1", "SIGUSR2", "SIGWINCH", "SIGTERM"]) {
     await proxied.running.line(new RegExp(`^${signal}$`, "m"));
   }
-  assertEquals((await proxied.running.status).code, 0);
+  expectResult(await proxied.result(), { code: 0 });
   await proxied.running.line(/daemon exits/);
 });
 
@@ -293,7 +316,7 @@ Deno.test("pidproxy does not believe a pidfile from before", async () => {
   await proxied.logged(/the command: pidfile/);
   assertStringIncludes(proxied.log, "is from before the command was started");
   proxied.running.kill("SIGTERM");
-  assertEquals((await proxied.running.status).code, 0);
+  expectResult(await proxied.result(), { code: 0 });
   stranger.kill("SIGCONT");
   assertEquals((await stranger.line(/ready\n(.*)\n/))[1], "SIGCONT", "nothing came before");
 });
@@ -357,10 +380,10 @@ for (const signal of ["SIGTERM", "SIGINT", "SIGQUIT"] as const) {
     const begin = performance.now();
     proxied.running.kill(signal);
     await proxied.running.line(new RegExp(`^${signal}$`, "m"));
-    assert(runs(daemon) && runs(proxied.running.pid));
-    assertEquals((await proxied.running.status).code, 0);
+    assert(isRunning(daemon) && isRunning(proxied.running.pid));
+    expectResult(await proxied.result(), { code: 0 });
     assertGreaterOrEqual(performance.now() - begin, 950);
-    assert(!runs(daemon));
+    assert(!isRunning(daemon));
   });
 }
 
@@ -378,7 +401,7 @@ Deno.test("pidproxy asks a daemon to end that was not there yet when it was aske
   // The command ignores SIGTERM, the daemon writes its pidfile half a second after it.
   await using proxied = await Proxied.start(safe("late=500"), { awaited: "daemon \\d+" });
   proxied.running.kill("SIGTERM");
-  assertEquals((await proxied.running.status).code, 0);
+  expectResult(await proxied.result(), { code: 0 });
   await proxied.running.line(/ready[^]*SIGTERM[^]*daemon exits/);
   assertMatch(proxied.log, /sent SIGTERM to process \d+ \(sh\), the command: there is no pidfile/);
   assertMatch(proxied.log, /sent SIGTERM to process \d+ \(deno\)\n/);
@@ -390,7 +413,7 @@ Deno.test("pidproxy returns at once when the command ends", async () => {
   using dir = new TempDir();
   const floor = (await sipid("--version")).ms;
   const { ms } = await sipid("pidproxy", dir.file("p"), "true");
-  assertLess(ms, floor + 50 + SLACK);
+  assertLess(ms, floor + 50 + SLACK_MS);
 });
 
 Deno.test("pidproxy goes on for a daemon in the background, and returns 0 when it was stopped", async () => {
@@ -402,9 +425,9 @@ Deno.test("pidproxy goes on for a daemon in the background, and returns 0 when i
   }
   proxied.running.kill("SIGTERM");
   await proxied.running.line(/^SIGTERM$/m);
-  assert(runs(proxied.running.pid));
-  assertEquals((await proxied.running.status).code, 0);
-  assert(!runs(daemon));
+  assert(isRunning(proxied.running.pid));
+  expectResult(await proxied.result(), { code: 0 });
+  assert(!isRunning(daemon));
 });
 
 Deno.test("pidproxy returns 1 when a daemon in the background dies by itself", async () => {
@@ -412,8 +435,8 @@ Deno.test("pidproxy returns 1 when a daemon in the background dies by itself", a
   const daemon = await proxied.daemonPid();
   Deno.kill(daemon, "SIGKILL");
   const begin = performance.now();
-  assertEquals((await proxied.running.status).code, 1);
-  assertLess(performance.now() - begin, SLACK);
+  expectResult(await proxied.result(), { code: 1 });
+  assertLess(performance.now() - begin, SLACK_MS);
   assertMatch(
     proxied.log,
     new RegExp(`process ${daemon}( \\(deno\\))? of .* ended without having been`),
@@ -429,8 +452,8 @@ Deno.test("pidproxy goes on for a daemon whose command failed or was killed", as
     const daemon = await proxied.daemonPid();
     await until(() => !commandOf(proxied.running.pid), "the command has ended");
     proxied.running.kill("SIGTERM");
-    assertEquals((await proxied.running.status).code, 0);
-    assert(!runs(daemon));
+    expectResult(await proxied.result(), { code: 0 });
+    assert(!isRunning(daemon));
   }
 });
 
@@ -442,7 +465,7 @@ function commandOf(pid: number): string | undefined {
 
 Deno.test("pidproxy does not wait for a pidfile unless it is told to", async () => {
   await using proxied = await Proxied.start(background("late=1000"), { awaited: "daemon \\d+" });
-  assertEquals((await proxied.running.status).code, 0);
+  expectResult(await proxied.result(), { code: 0 });
   assertEquals(proxied.log, "");
 });
 
@@ -451,7 +474,7 @@ Deno.test("pidproxy waits for a pidfile no longer than it is told to, and says s
     awaited: "daemon \\d+",
     flags: ["--wait", "300ms"],
   });
-  assertEquals((await proxied.running.status).code, 0);
+  expectResult(await proxied.result(), { code: 0 });
   assertMatch(
     proxied.log,
     /the command ended and left no daemon within 300ms: there is no pidfile/,
@@ -463,25 +486,28 @@ Deno.test("pidproxy waits no longer for a daemon that wrote its pidfile and died
   const path = dir.file("daemon.pid");
   // It may be seen alive for a moment, and is then told with its name.
   const script = `(true & echo $! > ${path}; wait) & exit 0`;
-  const { code, stderr, ms } = await sipid("pidproxy", "--wait", "20s", path, "sh", "-c", script);
-  assertEquals(code, 1);
-  assertMatch(stderr, /process \d+( \(\w+\))? of .*daemon\.pid ended without having been asked to/);
-  assertLess(ms, SLACK);
+  const { ms } = expectResult(await sipid("pidproxy", "--wait", "20s", path, "sh", "-c", script), {
+    code: 1,
+    stderr: /process \d+( \(\w+\))? of .*daemon\.pid ended without having been asked to/,
+  });
+  assertLess(ms, SLACK_MS);
 });
 
 Deno.test("pidproxy does not wait for the pidfile of a command that failed", async () => {
   using dir = new TempDir();
-  const { code, ms } = await sipid(
-    "pidproxy",
-    "--wait",
-    "20s",
-    dir.file("p"),
-    "sh",
-    "-c",
-    "exit 3",
+  const { ms } = expectResult(
+    await sipid(
+      "pidproxy",
+      "--wait",
+      "20s",
+      dir.file("p"),
+      "sh",
+      "-c",
+      "exit 3",
+    ),
+    { code: 3 },
   );
-  assertEquals(code, 3);
-  assertLess(ms, SLACK);
+  assertLess(ms, SLACK_MS);
 });
 
 for (const signal of ["SIGHUP", "SIGTERM"] as const) {
@@ -494,7 +520,7 @@ for (const signal of ["SIGHUP", "SIGTERM"] as const) {
     proxied.running.kill(signal);
     await proxied.running.line(new RegExp(`ready[^]*${signal}`));
     if (signal === "SIGHUP") proxied.running.kill("SIGTERM");
-    assertEquals((await proxied.running.status).code, 0);
+    expectResult(await proxied.result(), { code: 0 });
   });
 }
 
@@ -515,8 +541,8 @@ Deno.test("pidproxy ends the daemon of a command that was ended before its daemo
   });
   const daemon = await proxied.daemonPid();
   proxied.running.kill("SIGTERM");
-  assertEquals((await proxied.running.status).code, 0);
-  assert(!runs(daemon));
+  expectResult(await proxied.result(), { code: 0 });
+  assert(!isRunning(daemon));
   await proxied.logged(/sent SIGTERM to process \d+ \(sh\), the command[^]*sent SIGTERM to/);
 });
 
@@ -526,11 +552,11 @@ Deno.test("pidproxy follows a daemon that hands over to another", async () => {
   await using next = await fixture("counts_signals");
   Deno.writeTextFileSync(proxied.pidFile, `${next.pid}\n`);
   Deno.kill(daemon, "SIGKILL");
-  await until(() => !runs(daemon), "the first daemon is gone");
+  await until(() => !isRunning(daemon), "the first daemon is gone");
   proxied.running.kill("SIGHUP");
   await next.line(/SIGHUP/);
   next.kill("SIGKILL");
-  assertEquals((await proxied.running.status).code, 1);
+  expectResult(await proxied.result(), { code: 1 });
 });
 
 // 6. and 7.
@@ -563,6 +589,8 @@ Deno.test("pidproxy does nothing at all while it waits for its command", async (
 Deno.test("pidproxy run by nobody works like root's", async () => {
   using dir = new TempDir();
   Deno.chmodSync(dir.path, 0o777);
-  const { code, stdout } = await asNobody(SIPID, ["pidproxy", dir.file("p"), "echo", "hello"]);
-  assertEquals([code, stdout], [0, "hello\n"]);
+  expectResult(await asNobody(SIPID, ["pidproxy", dir.file("p"), "echo", "hello"]), {
+    code: 0,
+    stdout: "hello\n",
+  });
 });

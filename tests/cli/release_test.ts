@@ -1,14 +1,15 @@
 /** The example BOSH release: complete, consistent, and its scripts as BOSH renders them. */
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { run, TempDir } from "../support.ts";
+import { expectResult, run, TempDir } from "../support.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
 const RELEASE = `${ROOT}example/release`;
 
 Deno.test("the example release is complete and consistent", async () => {
-  const { code, stdout, stderr } = await run("ruby", [`${ROOT}tests/release/check.rb`, RELEASE]);
-  assertEquals(code, 0, stdout + stderr);
-  assertMatch(stdout, /^\d+ jobs and \d+ packages are consistent\n$/);
+  expectResult(await run("ruby", [`${ROOT}tests/release/check.rb`, RELEASE]), {
+    code: 0,
+    stdout: /^\d+ jobs and \d+ packages are consistent\n$/,
+  });
 });
 
 const SPOILS: [string, string][] = [
@@ -26,9 +27,9 @@ Deno.test("the check of the release sees what is wrong with it", async () => {
     using dir = new TempDir();
     const copy = dir.file("release");
     await run("cp", ["-R", RELEASE, copy]);
-    assertEquals((await run("sh", ["-euc", spoil], { cwd: copy })).code, 0);
-    const { code, stdout } = await run("ruby", [`${ROOT}tests/release/check.rb`, copy]);
-    assertEquals(code, 1, spoil);
+    expectResult(await run("sh", ["-euc", spoil], { cwd: copy }), { code: 0 });
+    const result = await run("ruby", [`${ROOT}tests/release/check.rb`, copy]);
+    const { stdout } = expectResult({ ...result, command: spoil }, { code: 1 });
     assertStringIncludes(stdout, fault);
   }
 });
@@ -41,8 +42,7 @@ Deno.test("every script passes shellcheck, those of the release as BOSH renders 
   for (const { name } of Deno.readDirSync(`${RELEASE}/jobs`)) {
     const target = dir.file(name);
     const render = [`${ROOT}tests/release/render.rb`, `${RELEASE}/jobs/${name}`, target, "{}"];
-    const { code, stderr } = await run("ruby", render);
-    assertEquals(code, 0, stderr);
+    expectResult(await run("ruby", render), { code: 0 });
     for (const script of Deno.readDirSync(`${target}/bin`)) {
       const path = `${target}/bin/${script.name}`;
       assertMatch(Deno.readTextFileSync(path), /^#!\/bin\/(ba)?sh\n[^]*^set -eu$/m);
@@ -58,6 +58,5 @@ Deno.test("every script passes shellcheck, those of the release as BOSH renders 
       if (name.endsWith(".sh")) scripts.push(`${ROOT}${directory}/${name}`);
     }
   }
-  const { code, stdout } = await run("shellcheck", scripts);
-  assertEquals(code, 0, stdout);
+  expectResult(await run("shellcheck", scripts), { code: 0 });
 });

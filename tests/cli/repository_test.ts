@@ -1,14 +1,17 @@
 /** What is installed, released and documented, against what the binary does. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { run, sipid, TempDir } from "../support.ts";
+import { expectResult, run, sipid, TempDir } from "../support.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
 const MANUAL = `${ROOT}docs/sipid.1`;
 const COMMANDS = ["claim", "kill", "status", "wait-until-healthy", "pidproxy", "help"];
 
 Deno.test("the man page is clean under mandoc and has the sections of its kind", async () => {
-  const lint = await run("mandoc", ["-Tlint", "-W", "warning", MANUAL]);
-  assertEquals([lint.code, lint.stdout, lint.stderr], [0, "", ""]);
+  expectResult(await run("mandoc", ["-Tlint", "-W", "warning", MANUAL]), {
+    code: 0,
+    stdout: "",
+    stderr: "",
+  });
   const text = Deno.readTextFileSync(MANUAL);
   for (
     const section of [
@@ -37,12 +40,14 @@ Deno.test("the man page names each flag that the binary's help names", async () 
 
 Deno.test("make install puts binary, man page and completions where each is looked for", async () => {
   using dir = new TempDir();
-  const { code, stderr } = await run("make", ["install", `DESTDIR=${dir.path}`, "PREFIX=/usr"], {
-    cwd: ROOT,
-  });
-  assertEquals(code, 0, stderr);
+  expectResult(
+    await run("make", ["install", `DESTDIR=${dir.path}`, "PREFIX=/usr"], {
+      cwd: ROOT,
+    }),
+    { code: 0 },
+  );
   const installed = `${dir.path}/usr`;
-  assertEquals((await run(`${installed}/bin/sipid`, ["--version"])).code, 0);
+  expectResult(await run(`${installed}/bin/sipid`, ["--version"]), { code: 0 });
   for (
     const [shell, path] of [
       ["bash", "bash-completion/completions/sipid"],
@@ -62,14 +67,15 @@ Deno.test("make install puts binary, man page and completions where each is look
 Deno.test("make release packs the same bytes each time, with what its checksums say", async () => {
   const sums: string[] = [];
   for (let time = 0; time < 2; time++) {
-    const { code, stdout, stderr } = await run("sh", ["toolchain/release.sh"], { cwd: ROOT });
-    assertEquals(code, 0, stderr);
+    const { stdout } = expectResult(await run("sh", ["toolchain/release.sh"], { cwd: ROOT }), {
+      code: 0,
+    });
     assertStringIncludes(stdout, "bosh add-blob dist/sipid sipid/sipid");
     sums.push(Deno.readTextFileSync(`${ROOT}dist/SHA256SUMS`));
   }
   assertEquals(sums[0], sums[1]);
   const dist = { cwd: `${ROOT}dist` };
-  assertEquals((await run("sha256sum", ["--check", "--quiet", "SHA256SUMS"], dist)).code, 0);
+  expectResult(await run("sha256sum", ["--check", "--quiet", "SHA256SUMS"], dist), { code: 0 });
   const archive = /\S+\.tar\.gz/.exec(sums[0]!)![0];
   const { stdout } = await run("tar", ["-tzf", archive], dist);
   const names = stdout.trim().split("\n").map((name) => name.replace(/^[^/]*\//, ""));

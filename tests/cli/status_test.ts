@@ -1,17 +1,19 @@
 /** sipid status, and --exec on every command that has it. */
-import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { httpServer } from "../servers.ts";
 import {
   asNobody,
   deadPid,
+  expectResult,
   fixture,
+  isRunning,
   type Result,
   Running,
-  runs,
   SIPID,
   sipid,
+  TempDir,
+  until,
 } from "../support.ts";
-import { TempDir, until } from "../support.ts";
 
 const DENO = Deno.realPathSync(Deno.execPath());
 
@@ -19,63 +21,69 @@ function status(path: string, ...flags: string[]): Promise<Result> {
   return sipid("status", "--pid-file", path, ...flags);
 }
 
-function assertSaid({ code, stdout, stderr }: Result, expected: [number, string, string?]): void {
-  assertEquals({ code, stdout, stderr }, {
-    code: expected[0],
-    stdout: `${expected[1]}\n`,
-    stderr: expected[2] ?? "",
-  });
-}
-
 Deno.test("status of a running process is 0", async () => {
   using dir = new TempDir();
   await using job = await fixture("exits_on_term");
   const path = dir.write("web.pid", String(job.pid));
-  const { code, stdout, stderr } = await status(path);
-  assertEquals([code, stderr], [0, ""]);
-  assertMatch(stdout, new RegExp(`^running ${job.pid} \\(deno\\), up \\d+s\n$`));
+  expectResult(await status(path), {
+    code: 0,
+    stderr: "",
+    stdout: new RegExp(`^running ${job.pid} \\(deno\\), up \\d+s\n$`),
+  });
 });
 
 Deno.test("status of a dead process whose pidfile remains is 1", async () => {
   using dir = new TempDir();
   const path = dir.write("web.pid", String(await deadPid()));
-  assertSaid(await status(path), [1, "dead, but its pidfile remains"]);
-  assertSaid(await status(dir.write("empty.pid", "")), [1, "dead, but its pidfile remains"]);
+  expectResult(await status(path), {
+    code: 1,
+    stdout: "dead, but its pidfile remains\n",
+    stderr: "",
+  });
+  expectResult(await status(dir.write("empty.pid", "")), {
+    code: 1,
+    stdout: "dead, but its pidfile remains\n",
+    stderr: "",
+  });
 });
 
 Deno.test("status without a pidfile is 3", async () => {
   using dir = new TempDir();
-  assertSaid(await status(dir.file("web.pid")), [3, "not running"]);
+  expectResult(await status(dir.file("web.pid")), { code: 3, stdout: "not running\n", stderr: "" });
 });
 
 Deno.test("status of a pidfile that cannot be understood or read is 4, with the reason", async () => {
   using dir = new TempDir();
   const path = dir.write("web.pid", "-1");
-  assertSaid(await status(path), [4, `unknown: pidfile (${path}) does not contain a valid pid`]);
-  const directory = await status(dir.path);
-  assertEquals(directory.code, 4);
+  expectResult(await status(path), {
+    code: 4,
+    stdout: `unknown: pidfile (${path}) does not contain a valid pid\n`,
+    stderr: "",
+  });
+  const directory = expectResult(await status(dir.path), { code: 4 });
   assertStringIncludes(directory.stdout, `unknown: ${dir.path} is a directory`);
   Deno.chmodSync(path, 0);
-  const { code, stdout } = await asNobody(SIPID, ["status", "--pid-file", path]);
-  assertEquals(code, 4);
-  assertMatch(stdout, /^unknown: cannot open .*: permission denied; run it as root/);
+  expectResult(await asNobody(SIPID, ["status", "--pid-file", path]), {
+    code: 4,
+    stdout: /^unknown: cannot open .*: permission denied; run it as root/,
+  });
 });
 
 Deno.test("status works for nobody", async () => {
   using dir = new TempDir();
   await using job = await fixture("exits_on_term");
   const path = dir.write("web.pid", String(job.pid));
-  const { code, stdout } = await asNobody(SIPID, ["status", "--pid-file", path]);
-  assertEquals(code, 0);
-  assertMatch(stdout, new RegExp(`^running ${job.pid} \\(deno\\), up \\d+s\n$`));
+  expectResult(await asNobody(SIPID, ["status", "--pid-file", path]), {
+    code: 0,
+    stdout: new RegExp(`^running ${job.pid} \\(deno\\), up \\d+s\n$`),
+  });
 });
 
 Deno.test("status --json prints one object", async () => {
   using dir = new TempDir();
   await using job = await fixture("exits_on_term");
   const path = dir.write("web.pid", String(job.pid));
-  const running = await status(path, "--json");
-  assertEquals(running.code, 0);
+  const running = expectResult(await status(path, "--json"), { code: 0 });
   const { startedAt, uptimeSeconds, ...rest } = JSON.parse(running.stdout);
   assertEquals(rest, { pid: job.pid, state: "running", program: "deno", pidFile: path });
   assert(Math.abs(Date.now() - Date.parse(startedAt)) < 60_000);
@@ -88,8 +96,7 @@ Deno.test("status --json prints one object", async () => {
     [dir.write("bad.pid", "x"), 4, { pid: null, state: "unknown" }],
   ];
   for (const [pidFile, code, object] of cases) {
-    const result = await status(pidFile, "--json");
-    assertEquals(result.code, code);
+    const result = expectResult(await status(pidFile, "--json"), { code });
     assertEquals(JSON.parse(result.stdout), { ...object, ...none, pidFile });
   }
 });
@@ -99,8 +106,7 @@ Deno.test("status warns root of a pidfile that others can write", async () => {
   await using job = await fixture("exits_on_term");
   const path = dir.write("web.pid", String(job.pid));
   Deno.chmodSync(path, 0o666);
-  const { code, stderr } = await status(path);
-  assertEquals(code, 0);
+  const { stderr } = expectResult(await status(path), { code: 0 });
   if (Deno.uid() === 0) assertStringIncludes(stderr, `warning: ${path} can be written by others`);
 });
 
@@ -114,24 +120,25 @@ Deno.test("--exec: a process that runs the program is the pidfile's own", async 
   Deno.symlinkSync(DENO, dir.file("link"));
   Deno.symlinkSync(DENO.replace(/\/[^/]*$/, ""), dir.file("package"));
   for (const program of [DENO, dir.file("link"), `${dir.path}/package/deno`]) {
-    assertEquals((await status(path, "--exec", program)).code, 0, program);
-    const { code, stderr } = await sipid(
-      "claim",
-      "--pid",
-      "17",
-      "--pid-file",
-      path,
-      "--exec",
-      program,
+    expectResult(await status(path, "--exec", program), { code: 0 });
+    expectResult(
+      await sipid(
+        "claim",
+        "--pid",
+        "17",
+        "--pid-file",
+        path,
+        "--exec",
+        program,
+      ),
+      { code: 1, stderr: "already exists" },
     );
-    assertEquals(code, 1);
-    assertStringIncludes(stderr, "already exists");
   }
   await using server = await Promise.resolve(httpServer(() => new Response()));
   const wait = ["wait-until-healthy", "--url", server.url, "--pid-file", path];
-  assertEquals((await sipid(...wait, "--exec", DENO)).code, 0);
-  assertEquals((await sipid("kill", "--pid-file", path, "--exec", DENO)).code, 0);
-  assertEquals((await job.status).code, 0);
+  expectResult(await sipid(...wait, "--exec", DENO), { code: 0 });
+  expectResult(await sipid("kill", "--pid-file", path, "--exec", DENO), { code: 0 });
+  expectResult(await job.result(), { code: 0 });
 });
 
 Deno.test("--exec: a stranger is no obstacle, is left alone, and counts as dead", async () => {
@@ -139,26 +146,30 @@ Deno.test("--exec: a stranger is no obstacle, is left alone, and counts as dead"
   await using stranger = await fixture("exits_on_term");
   const path = dir.write("web.pid", String(stranger.pid));
   const exec = ["--exec", "/bin/cat"];
-  assertSaid(await status(path, ...exec), [1, "dead, but its pidfile remains"]);
+  expectResult(await status(path, ...exec), {
+    code: 1,
+    stdout: "dead, but its pidfile remains\n",
+    stderr: "",
+  });
   const wait = ["wait-until-healthy", "--url", "http://127.0.0.1:1/", "--pid-file", path];
-  const waited = await sipid(...wait, ...exec);
-  assertEquals(waited.code, 1);
-  assertStringIncludes(waited.stderr, `process ${stranger.pid} (deno) of ${path} is not /bin/cat`);
+  expectResult(await sipid(...wait, ...exec), {
+    code: 1,
+    stderr: `process ${stranger.pid} (deno) of ${path} is not /bin/cat`,
+  });
 
-  const claimed = await sipid("claim", "--pid", "17", "--pid-file", path, ...exec);
-  assertEquals(claimed.code, 0);
+  const claimed = expectResult(await sipid("claim", "--pid", "17", "--pid-file", path, ...exec), {
+    code: 0,
+  });
   assertEquals(Deno.readTextFileSync(path), "17");
   assertStringIncludes(claimed.stderr, `process ${stranger.pid} (deno) is not /bin/cat: took the`);
 
   Deno.writeTextFileSync(path, String(stranger.pid));
-  const killed = await sipid("kill", "--pid-file", path, ...exec);
-  assertEquals(killed.code, 0);
-  assertStringIncludes(
-    killed.stderr,
-    "(deno) is not /bin/cat and was left alone: removed the stale",
-  );
+  expectResult(await sipid("kill", "--pid-file", path, ...exec), {
+    code: 0,
+    stderr: "(deno) is not /bin/cat and was left alone: removed the stale",
+  });
   assertEquals([...Deno.readDirSync(dir.path)], []);
-  assert(runs(stranger.pid));
+  assert(isRunning(stranger.pid));
 });
 
 Deno.test("--exec: a program that an upgrade has replaced is still the same", async () => {
@@ -173,9 +184,9 @@ Deno.test("--exec: a program that an upgrade has replaced is still the same", as
   Deno.copyFileSync("/bin/cat", `${program}.new`);
   Deno.renameSync(`${program}.new`, program);
   assertEquals(Deno.readLinkSync(link), `${program} (deleted)`);
-  assertEquals((await status(path, "--exec", program)).code, 0);
+  expectResult(await status(path, "--exec", program), { code: 0 });
   Deno.removeSync(program);
-  assertEquals((await status(path, "--exec", program)).code, 0);
+  expectResult(await status(path, "--exec", program), { code: 0 });
 });
 
 Deno.test("--exec: a path without a program is refused, so that no typing error kills", async () => {
@@ -184,22 +195,24 @@ Deno.test("--exec: a path without a program is refused, so that no typing error 
   const path = dir.write("web.pid", String(job.pid));
   const exec = ["--pid-file", path, "--exec", "/usr/bin/no-such-program"];
   for (const args of [["claim", "--pid", "17"], ["kill"]]) {
-    const { code, stderr } = await sipid(...args, ...exec);
-    assertEquals(code, 1);
-    assertStringIncludes(stderr, "--exec: there is no program /usr/bin/no-such-program");
+    expectResult(await sipid(...args, ...exec), {
+      code: 1,
+      stderr: "--exec: there is no program /usr/bin/no-such-program",
+    });
   }
-  assertEquals((await sipid("status", ...exec)).code, 4);
-  assert(runs(job.pid));
+  expectResult(await sipid("status", ...exec), { code: 4 });
+  assert(isRunning(job.pid));
   assertEquals(Deno.readTextFileSync(path), String(job.pid));
 });
 
-Deno.test("--exec: nobody cannot tell what root runs, and is told so", async () => {
+Deno.test("--exec: an unprivileged user cannot read what root runs, and status says so", async () => {
   using dir = new TempDir();
   const path = dir.write("web.pid", Deno.uid() === 0 ? String(Deno.pid) : "1");
   const exec = ["--pid-file", path, "--exec", "/bin/cat"];
-  const { code, stdout } = await asNobody(SIPID, ["status", ...exec]);
-  assertEquals(code, 4);
-  assertMatch(stdout, /cannot tell which program process \d+ \(.*\) runs: permission denied; run/);
+  expectResult(await asNobody(SIPID, ["status", ...exec]), {
+    code: 4,
+    stdout: /cannot tell which program process \d+ \(.*\) runs: permission denied; run/,
+  });
 });
 
 Deno.test("--exec: of start scripts at once one wins, though none is the program yet", async () => {
@@ -236,7 +249,7 @@ Deno.test("--exec: of start scripts at once one wins, though none is the program
     );
     assertEquals(Deno.readTextFileSync(log), `won ${winner}\n`);
   } finally {
-    for (const { pid } of starts) if (runs(pid)) Deno.kill(pid, "SIGKILL");
+    for (const { pid } of starts) if (isRunning(pid)) Deno.kill(pid, "SIGKILL");
     await Promise.all(starts.map(({ status }) => status));
   }
 });
@@ -246,11 +259,11 @@ Deno.test("a refused claim says when the PID was probably recycled", async () =>
   await using stranger = await fixture("exits_on_term");
   const path = dir.write("web.pid", String(stranger.pid));
   Deno.utimeSync(path, Date.now() / 1000 - 3600, Date.now() / 1000 - 3600);
-  const old = await sipid("claim", "--pid", "17", "--pid-file", path);
-  assertEquals(old.code, 1);
-  assertStringIncludes(
-    old.stderr,
-    "it started after the pidfile was written, so its PID was probably",
-  );
-  assertStringIncludes(old.stderr, "--exec PATH, with the path of your program, settles it");
+  expectResult(await sipid("claim", "--pid", "17", "--pid-file", path), {
+    code: 1,
+    stderr: [
+      "it started after the pidfile was written, so its PID was probably",
+      "--exec PATH, with the path of your program, settles it",
+    ],
+  });
 });

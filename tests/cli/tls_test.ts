@@ -1,7 +1,6 @@
 /** sipid wait-until-healthy over TLS, with an authority made here by openssl. */
-import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { httpServer, rawServer, readRequest, type Server, writeAll } from "../servers.ts";
-import { type Result, run, Running, SIPID, sipid, TempDir } from "../support.ts";
+import { expectResult, type Result, run, Running, SIPID, sipid, TempDir } from "../support.ts";
 
 /** An authority and the certificates it signs, as files in a directory of the test. */
 class Authority extends TempDir {
@@ -77,8 +76,7 @@ interface Pair {
 }
 
 async function openssl(...args: string[]): Promise<void> {
-  const { code, stderr } = await run("openssl", args);
-  assertEquals(code, 0, stderr);
+  expectResult(await run("openssl", args), { code: 0 });
 }
 
 function tlsServer({ cert, key }: Pair): Server {
@@ -96,31 +94,33 @@ function wait(url: string, ...flags: string[]): Promise<Result> {
 Deno.test("wait does not trust an unknown authority", async () => {
   using authority = await Authority.create();
   await using server = tlsServer(await authority.sign("web"));
-  const { code, stderr } = await wait(server.url);
-  assertEquals(code, 1);
-  assertMatch(stderr, /attempts?\): certificate signed by unknown authority/);
+  expectResult(await wait(server.url), {
+    code: 1,
+    stderr: /attempts?\): certificate signed by unknown authority/,
+  });
 });
 
 Deno.test("wait trusts the authority of --ca-cert", async () => {
   using authority = await Authority.create();
   await using server = tlsServer(await authority.sign("web"));
-  const { code, stderr } = await wait(server.url, "--ca-cert", authority.cert);
-  assertEquals(code, 0, stderr);
+  expectResult(await wait(server.url, "--ca-cert", authority.cert), { code: 0 });
 });
 
 Deno.test("wait trusts the certificates of the system's store", async () => {
   using authority = await Authority.create();
   await using server = tlsServer(await authority.sign("web"));
   // SSL_CERT_FILE is where the system's store is looked for, if it is set.
-  const { code, stderr } = await run(SIPID, [
-    "wait-until-healthy",
-    "--url",
-    server.url,
-  ], {
-    env: { SSL_CERT_FILE: authority.cert },
-    clearEnv: true,
-  });
-  assertEquals(code, 0, stderr);
+  expectResult(
+    await run(SIPID, [
+      "wait-until-healthy",
+      "--url",
+      server.url,
+    ], {
+      env: { SSL_CERT_FILE: authority.cert },
+      clearEnv: true,
+    }),
+    { code: 0 },
+  );
 });
 
 Deno.test("wait does without certificates of the system that are not there", async () => {
@@ -132,9 +132,10 @@ Deno.test("wait does without certificates of the system that are not there", asy
     DENO_TLS_CA_STORE: "none",
   };
   const args = ["wait-until-healthy", "--url", server.url];
-  const { code, stderr } = await run(SIPID, args, { env, clearEnv: true });
-  assertEquals(code, 0);
-  assertStringIncludes(stderr, "ignoring SSL_CERT_FILE=/no/such.pem: no such file or directory");
+  expectResult(await run(SIPID, args, { env, clearEnv: true }), {
+    code: 0,
+    stderr: "ignoring SSL_CERT_FILE=/no/such.pem: no such file or directory",
+  });
 });
 
 Deno.test("wait refuses a certificate for another host, and one that has expired", async () => {
@@ -148,13 +149,14 @@ Deno.test("wait refuses a certificate for another host, and one that has expired
   ] as const;
   for (const [pair, reason] of cases) {
     await using server = tlsServer(pair);
-    const { code, stderr } = await wait(
-      server.url,
-      "--ca-cert",
-      authority.cert,
+    expectResult(
+      await wait(
+        server.url,
+        "--ca-cert",
+        authority.cert,
+      ),
+      { code: 1, stderr: reason },
     );
-    assertEquals(code, 1);
-    assertMatch(stderr, reason);
   }
 });
 
@@ -163,9 +165,10 @@ Deno.test("wait says so when the server does not speak TLS", async () => {
     await readRequest(connection);
     await writeAll(connection, "HTTP/1.1 400 Bad Request\r\n\r\n");
   });
-  const { code, stderr } = await wait(server.url.replace("http:", "https:"));
-  assertEquals(code, 1);
-  assertMatch(stderr, /attempts?\): the server does not speak TLS/);
+  expectResult(await wait(server.url.replace("http:", "https:")), {
+    code: 1,
+    stderr: /attempts?\): the server does not speak TLS/,
+  });
 });
 
 Deno.test("wait does mutual TLS with --cert and --key", async () => {
@@ -179,35 +182,33 @@ Deno.test("wait does mutual TLS with --cert and --key", async () => {
   await using server = await mutualTlsServer(authority.cert, cert, key);
   const trusting = ["--ca-cert", authority.cert];
 
-  const known = await wait(
-    server.url,
-    ...trusting,
-    "--cert",
-    client.cert,
-    "--key",
-    client.key,
-  );
-  assertEquals(known.code, 0, known.stderr);
-
-  const none = await wait(server.url, ...trusting);
-  assertEquals(none.code, 1);
-  assertStringIncludes(
-    none.stderr,
-    "the server requires a client certificate (--cert and --key)",
+  expectResult(
+    await wait(
+      server.url,
+      ...trusting,
+      "--cert",
+      client.cert,
+      "--key",
+      client.key,
+    ),
+    { code: 0 },
   );
 
-  const unknown = await wait(
-    server.url,
-    ...trusting,
-    "--cert",
-    stranger.cert,
-    "--key",
-    stranger.key,
-  );
-  assertEquals(unknown.code, 1);
-  assertStringIncludes(
-    unknown.stderr,
-    "the server does not accept the client certificate",
+  expectResult(await wait(server.url, ...trusting), {
+    code: 1,
+    stderr: "the server requires a client certificate (--cert and --key)",
+  });
+
+  expectResult(
+    await wait(
+      server.url,
+      ...trusting,
+      "--cert",
+      stranger.cert,
+      "--key",
+      stranger.key,
+    ),
+    { code: 1, stderr: "the server does not accept the client certificate" },
   );
 });
 
@@ -278,19 +279,16 @@ Deno.test("wait says at once which certificate or key it cannot use", async () =
     ],
   ];
   for (const [flags, message] of cases) {
-    const { code, stderr } = await wait("https://127.0.0.1:1/", ...flags);
-    assertEquals(code, 1, flags.join(" "));
-    assertStringIncludes(stderr, message);
+    expectResult(await wait("https://127.0.0.1:1/", ...flags), { code: 1, stderr: message });
   }
 });
 
 Deno.test("wait says so when the system's certificates cannot be loaded", async () => {
   using dir = new TempDir();
   const args = ["wait-until-healthy", "--url", "https://127.0.0.1:1/", "--timeout", "1s"];
-  const { code, stderr } = await run(SIPID, args, { env: { SSL_CERT_FILE: dir.path } });
-  assertEquals(code, 1);
-  assertStringIncludes(
-    stderr,
-    "cannot load the system's certificates: correct SSL_CERT_FILE and SSL_CERT_DIR, or unset them",
-  );
+  expectResult(await run(SIPID, args, { env: { SSL_CERT_FILE: dir.path } }), {
+    code: 1,
+    stderr:
+      "cannot load the system's certificates: correct SSL_CERT_FILE and SSL_CERT_DIR, or unset them",
+  });
 });

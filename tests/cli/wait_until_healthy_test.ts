@@ -11,13 +11,15 @@ import { delay } from "@std/async/delay";
 import { closedPort, httpServer, rawServer, readRequest, writeAll } from "../servers.ts";
 import {
   deadPid,
+  expectResult,
   fixture,
   type Result,
   run,
   Running,
   SIPID,
   sipid,
-  SLACK,
+  SLACK_MS,
+  start,
   TempDir,
   until,
 } from "../support.ts";
@@ -50,10 +52,12 @@ const BRIEFLY = ["--timeout", "300ms", "--polling-frequency", "50ms"];
 
 Deno.test("wait returns at once when the endpoint is healthy already", async () => {
   await using server = httpServer(() => new Response("fine"));
-  const { code, stdout, stderr, ms } = await wait(`${server.url}/health`);
-  assertEquals({ code, stdout }, { code: 0, stdout: "" });
-  assertStringIncludes(stderr, `${server.url}/health is healthy after `);
-  assertLess(ms, SLACK);
+  const { ms } = expectResult(await wait(`${server.url}/health`), {
+    code: 0,
+    stdout: "",
+    stderr: `${server.url}/health is healthy after `,
+  });
+  assertLess(ms, SLACK_MS);
 });
 
 Deno.test("wait probes at the frequency until it gets 200", async () => {
@@ -67,34 +71,38 @@ Deno.test("wait probes at the frequency until it gets 200", async () => {
   assertEquals([code, probes.length], [0, 4]);
   // From its start to the last: how far apart two arrive is up to the machine.
   assertGreaterOrEqual(probes[3]! - begin, 600);
-  assertLess(probes[3]! - begin, 600 + SLACK);
+  assertLess(probes[3]! - begin, 600 + SLACK_MS);
   assertStringIncludes(stderr, "503 Service Unavailable");
 });
 
 for (const status of [201, 204, 206, 304, 400, 404, 418, 500, 503]) {
   Deno.test(`wait does not take status ${status} for healthy`, async () => {
     await using server = httpServer(() => new Response(null, { status }));
-    const { code, stderr } = await wait(server.url, ...BRIEFLY);
-    assertEquals(code, 1);
-    assertMatch(stderr, new RegExp(`attempts?\\): ${status} \\w+`));
+    expectResult(await wait(server.url, ...BRIEFLY), {
+      code: 1,
+      stderr: new RegExp(`attempts?\\): ${status} \\w+`),
+    });
   });
 }
 
 Deno.test("wait fails at the timeout and says how often it tried and why it failed", async () => {
   const url = `http://127.0.0.1:${closedPort()}/health`;
-  const { code, stdout, stderr, ms } = await wait(
-    url,
-    "--timeout",
-    "1s",
-    "--polling-frequency=300ms",
-  );
-  assertEquals({ code, stdout }, { code: 1, stdout: "" });
-  assertStringIncludes(
-    stderr,
-    `healthcheck unhealthy (url '${url}' was not healthy after 4 attempts): connection refused`,
+  const { ms } = expectResult(
+    await wait(
+      url,
+      "--timeout",
+      "1s",
+      "--polling-frequency=300ms",
+    ),
+    {
+      code: 1,
+      stdout: "",
+      stderr:
+        `healthcheck unhealthy (url '${url}' was not healthy after 4 attempts): connection refused`,
+    },
   );
   assertGreaterOrEqual(ms, 1_000);
-  assertLess(ms, 1_000 + SLACK);
+  assertLess(ms, 1_000 + SLACK_MS);
 });
 
 Deno.test("wait names the last reason once, not at every attempt", async () => {
@@ -111,10 +119,9 @@ Deno.test("wait has a timeout of 1m and a polling frequency of 5s unless told ot
   await using server = httpServer((_, count) =>
     new Response(null, { status: count < 2 ? 500 : 200 })
   );
-  const { code, ms } = await wait(server.url);
-  assertEquals(code, 0);
+  const { ms } = expectResult(await wait(server.url), { code: 0 });
   assertGreaterOrEqual(ms, 5_000);
-  assertLess(ms, 5_000 + SLACK);
+  assertLess(ms, 5_000 + SLACK_MS);
 });
 
 Deno.test("wait does not download the body", async () => {
@@ -131,9 +138,8 @@ Deno.test("wait does not download the body", async () => {
       sent += chunk.length;
     }
   });
-  const { code, ms } = await wait(server.url);
-  assertEquals(code, 0);
-  assertLess(ms, SLACK);
+  const { ms } = expectResult(await wait(server.url), { code: 0 });
+  assertLess(ms, SLACK_MS);
   assertLess(sent, 50e6);
 });
 
@@ -195,15 +201,17 @@ const HOSTILE: Record<string, [Serve, RegExp]> = {
 for (const [what, [serve, reason]] of Object.entries(HOSTILE)) {
   Deno.test(`wait ends on time with a server that ${what}`, async () => {
     await using server = rawServer(serve);
-    const { code, stderr, ms } = await wait(
-      server.url,
-      "--timeout=1500ms",
-      "--polling-frequency=1s",
+    const { stderr, ms } = expectResult(
+      await wait(
+        server.url,
+        "--timeout=1500ms",
+        "--polling-frequency=1s",
+      ),
+      { code: 1 },
     );
-    assertEquals(code, 1);
     assertMatch(stderr.trimEnd().split("\n").at(-1)!, reason);
     assertGreaterOrEqual(ms, 1_500);
-    assertLess(ms, 1_500 + SLACK);
+    assertLess(ms, 1_500 + SLACK_MS);
   });
 }
 
@@ -223,23 +231,22 @@ Deno.test("wait follows redirects, up to ten", async () => {
       headers: { location: `/${left - 1}` },
     });
   });
-  assertEquals((await wait(`${server.url}/10`, ...BRIEFLY)).code, 0);
-  const { code, stderr } = await wait(`${server.url}/11`, ...BRIEFLY);
-  assertEquals(code, 1);
-  assertStringIncludes(stderr, "more than 10 redirects");
+  expectResult(await wait(`${server.url}/10`, ...BRIEFLY), { code: 0 });
+  expectResult(await wait(`${server.url}/11`, ...BRIEFLY), {
+    code: 1,
+    stderr: "more than 10 redirects",
+  });
 });
 
 Deno.test("wait ends on time with redirects in a circle", async () => {
   await using server = httpServer(() =>
     new Response(null, { status: 302, headers: { location: "/" } })
   );
-  const { code, stderr, ms } = await wait(server.url, "--timeout=1s");
-  assertEquals(code, 1);
-  assertStringIncludes(
-    stderr,
-    `more than 10 redirects, the last one to ${server.url}/`,
-  );
-  assertLess(ms, 1_000 + SLACK);
+  const { ms } = expectResult(await wait(server.url, "--timeout=1s"), {
+    code: 1,
+    stderr: `more than 10 redirects, the last one to ${server.url}/`,
+  });
+  assertLess(ms, 1_000 + SLACK_MS);
 });
 
 for (
@@ -254,12 +261,10 @@ for (
     await using server = httpServer(() =>
       new Response(null, { status: 302, headers: { location: to } })
     );
-    const { code, stderr } = await wait(server.url, ...BRIEFLY);
-    assertEquals(code, 1);
-    assertStringIncludes(
-      stderr,
-      "302 Found, which leads to no http or https URL",
-    );
+    expectResult(await wait(server.url, ...BRIEFLY), {
+      code: 1,
+      stderr: "302 Found, which leads to no http or https URL",
+    });
   });
 }
 
@@ -272,12 +277,13 @@ Deno.test("wait says so when a redirect leads nowhere", async () => {
 });
 
 Deno.test("wait says so when the host name cannot be resolved", async () => {
-  const { code, stderr } = await wait(
-    "http://no-such-host.invalid/",
-    ...BRIEFLY,
+  expectResult(
+    await wait(
+      "http://no-such-host.invalid/",
+      ...BRIEFLY,
+    ),
+    { code: 1, stderr: "the host name cannot be resolved" },
   );
-  assertEquals(code, 1);
-  assertStringIncludes(stderr, "the host name cannot be resolved");
 });
 
 Deno.test("wait sends the password of the URL and shows it to nobody", async () => {
@@ -319,13 +325,11 @@ Deno.test("wait stops as soon as the process of the pidfile is gone", async () =
   await probe;
   const death = performance.now();
   job.kill("SIGKILL");
-  const { code, stderr } = await waiting;
-  assertEquals(code, 1);
-  assertStringIncludes(
-    stderr,
-    `process ${job.pid} (deno) of ${path} is gone: not waiting`,
-  );
-  assertLess(performance.now() - death, SLACK);
+  expectResult(await waiting, {
+    code: 1,
+    stderr: `process ${job.pid} (deno) of ${path} is gone: not waiting`,
+  });
+  assertLess(performance.now() - death, SLACK_MS);
 });
 
 Deno.test("wait stops as soon as the pidfile is removed", async () => {
@@ -336,10 +340,11 @@ Deno.test("wait stops as soon as the pidfile is removed", async () => {
     Deno.removeSync(path);
     return new Response(null, { status: 503 });
   });
-  const { code, stderr, ms } = await wait(server.url, "--pid-file", path);
-  assertEquals(code, 1);
-  assertStringIncludes(stderr, `pidfile ${path} was removed`);
-  assertLess(ms, SLACK);
+  const { ms } = expectResult(await wait(server.url, "--pid-file", path), {
+    code: 1,
+    stderr: `pidfile ${path} was removed`,
+  });
+  assertLess(ms, SLACK_MS);
 });
 
 Deno.test("wait interrupts a probe when the process of the pidfile is gone", async () => {
@@ -350,9 +355,8 @@ Deno.test("wait interrupts a probe when the process of the pidfile is gone", asy
     job.kill("SIGKILL");
     return Promise.resolve();
   });
-  const { code, ms } = await wait(server.url, "--pid-file", path);
-  assertEquals(code, 1);
-  assertLess(ms, SLACK);
+  const { ms } = expectResult(await wait(server.url, "--pid-file", path), { code: 1 });
+  assertLess(ms, SLACK_MS);
 });
 
 Deno.test("wait does not start without a running process in the pidfile", async () => {
@@ -375,10 +379,11 @@ Deno.test("wait does not start without a running process in the pidfile", async 
     ],
   ];
   for (const [path, message] of cases) {
-    const { code, stderr, ms } = await wait(server.url, "--pid-file", path);
-    assertEquals(code, 1);
-    assertStringIncludes(stderr, message);
-    assertLess(ms, 200 + SLACK);
+    const { ms } = expectResult(await wait(server.url, "--pid-file", path), {
+      code: 1,
+      stderr: message,
+    });
+    assertLess(ms, 200 + SLACK_MS);
   }
 });
 
@@ -392,13 +397,15 @@ Deno.test("wait takes a restart in its stride", async () => {
     if (count === 2) first.kill("SIGKILL");
     return new Response(null, { status: count < 5 ? 503 : 200 });
   });
-  const { code, stderr } = await wait(
-    server.url,
-    "--pid-file",
-    path,
-    "--polling-frequency=150ms",
+  expectResult(
+    await wait(
+      server.url,
+      "--pid-file",
+      path,
+      "--polling-frequency=150ms",
+    ),
+    { code: 0 },
   );
-  assertEquals(code, 0, stderr);
 });
 
 Deno.test("wait knows a restart whose new process is still its start script", async () => {
@@ -422,14 +429,8 @@ Deno.test("wait knows a restart whose new process is still its start script", as
     return new Response(null, { status: 503 });
   });
   const options = ["--pid-file", path, "--exec", "/bin/sleep", "--polling-frequency=150ms"];
-  const waiting = new Deno.Command(SIPID, {
-    args: ["wait-until-healthy", "--url", server.url, ...options],
-    stdin: "null",
-    stdout: "null",
-    stderr: "piped",
-  }).spawn();
-  const { code, stderr } = await waiting.output();
-  assertEquals(code, 0, new TextDecoder().decode(stderr));
+  const waiting = start(SIPID, ["wait-until-healthy", "--url", server.url, ...options]);
+  expectResult(await waiting.result, { code: 0 });
 });
 
 Deno.test("wait is not fooled by another server on the port of a process that died", async () => {
@@ -441,9 +442,7 @@ Deno.test("wait is not fooled by another server on the port of a process that di
     await job.status;
     return new Response("I am another one");
   });
-  const { code, stderr } = await wait(server.url, "--pid-file", path);
-  assertEquals(code, 1);
-  assertMatch(stderr, /is gone/);
+  expectResult(await wait(server.url, "--pid-file", path), { code: 1, stderr: /is gone/ });
 });
 
 // --unix-socket
@@ -459,20 +458,18 @@ Deno.test("wait probes through a Unix socket", async () => {
     });
   });
   try {
-    assertEquals(
-      (await wait("http://web.internal/health", "--unix-socket", path)).code,
-      0,
-    );
+    expectResult(await wait("http://web.internal/health", "--unix-socket", path), { code: 0 });
     assertEquals(host, "web.internal");
     const missing = dir.file("no.sock");
-    const { code, stderr } = await wait(
-      "http://w/",
-      "--unix-socket",
-      missing,
-      ...BRIEFLY,
+    expectResult(
+      await wait(
+        "http://w/",
+        "--unix-socket",
+        missing,
+        ...BRIEFLY,
+      ),
+      { code: 1, stderr: /the Unix socket does not exist/ },
     );
-    assertEquals(code, 1);
-    assertMatch(stderr, /the Unix socket does not exist/);
   } finally {
     await server.shutdown();
   }
@@ -488,21 +485,25 @@ Deno.test("wait goes through the proxy of the environment, upper or lower case",
   });
   for (const name of ["HTTP_PROXY", "http_proxy"]) {
     for (const value of [proxy.url, `127.0.0.1:${proxy.port}`]) {
-      const { code, stderr } = await waitWith(
-        { [name]: value },
-        "http://web.invalid/health",
-        ...BRIEFLY,
+      expectResult(
+        await waitWith(
+          { [name]: value },
+          "http://web.invalid/health",
+          ...BRIEFLY,
+        ),
+        { code: 0 },
       );
-      assertEquals(code, 0, stderr);
     }
   }
   assertEquals(seen, Array(4).fill("GET http://web.invalid/health HTTP/1.1"));
-  const https = await waitWith(
-    { HTTPS_PROXY: proxy.url },
-    "https://web.invalid/",
-    ...BRIEFLY,
+  expectResult(
+    await waitWith(
+      { HTTPS_PROXY: proxy.url },
+      "https://web.invalid/",
+      ...BRIEFLY,
+    ),
+    { code: 1 },
   );
-  assertEquals(https.code, 1);
   assertStringIncludes(seen.at(-1)!, "CONNECT web.invalid:443");
 });
 
@@ -518,8 +519,7 @@ Deno.test("wait never goes through a proxy to localhost or a loopback address", 
   await using server = httpServer(() => new Response());
   for (const host of ["127.0.0.1", "localhost", "127.1"]) {
     const url = `http://${host}:${server.port}/`;
-    const { code, stderr } = await waitWith(env, url, ...BRIEFLY);
-    assertEquals(code, 0, `${host}: ${stderr}`);
+    expectResult(await waitWith(env, url, ...BRIEFLY), { code: 0 });
   }
 });
 
@@ -531,24 +531,19 @@ Deno.test("wait honours NO_PROXY", async () => {
     await writeAll(connection, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
   });
   const env = { HTTP_PROXY: proxy.url, NO_PROXY: "web.invalid" };
-  assertEquals(
-    (await waitWith(env, "http://web.invalid/", ...BRIEFLY)).code,
-    1,
-  );
+  expectResult(await waitWith(env, "http://web.invalid/", ...BRIEFLY), { code: 1 });
   assertEquals(proxied, 0);
 });
 
 Deno.test("wait says so when the proxy is no URL", async () => {
   const env = { HTTP_PROXY: "http://user:s3cret@[" };
-  const { code, stderr } = await waitWith(
-    env,
-    "http://web.invalid/",
-    ...BRIEFLY,
-  );
-  assertEquals(code, 1);
-  assertStringIncludes(
-    stderr,
-    "the environment's HTTP_PROXY is not a URL: correct it, or unset it",
+  const { stderr } = expectResult(
+    await waitWith(
+      env,
+      "http://web.invalid/",
+      ...BRIEFLY,
+    ),
+    { code: 1, stderr: "the environment's HTTP_PROXY is not a URL: correct it, or unset it" },
   );
   assertNotMatch(stderr, /s3cret/);
 });
@@ -590,14 +585,14 @@ const WRONG: [string[], string][] = [
 ];
 for (const [args, message] of WRONG) {
   Deno.test(`wait ${args.join(" ")} is wrong usage`, async () => {
-    const { code, stdout, stderr, ms } = await sipid(
-      "wait-until-healthy",
-      ...args,
+    const { ms } = expectResult(
+      await sipid(
+        "wait-until-healthy",
+        ...args,
+      ),
+      { code: 2, stdout: "", stderr: [message, "run 'sipid wait-until-healthy --help' for usage"] },
     );
-    assertEquals({ code, stdout }, { code: 2, stdout: "" });
-    assertStringIncludes(stderr, message);
-    assertStringIncludes(stderr, "run 'sipid wait-until-healthy --help' for usage");
-    assertLess(ms, SLACK);
+    assertLess(ms, SLACK_MS);
   });
 }
 
@@ -614,14 +609,16 @@ Deno.test("wait takes every unit of Go's durations", async () => {
       "30000000ns",
     ]
   ) {
-    const { code, ms } = await wait(
-      url,
-      "--timeout",
-      timeout,
-      "--polling-frequency",
-      "5ns",
+    const { ms } = expectResult(
+      await wait(
+        url,
+        "--timeout",
+        timeout,
+        "--polling-frequency",
+        "5ns",
+      ),
+      { code: 1 },
     );
-    assertEquals(code, 1);
-    assertLess(ms, SLACK);
+    assertLess(ms, SLACK_MS);
   }
 });

@@ -1,6 +1,5 @@
 /** A real MariaDB for the tests. */
-import { assertEquals } from "@std/assert";
-import { run, type TempDir } from "../support.ts";
+import { expectResult, run, type TempDir } from "../support.ts";
 import { untilTrue } from "./supervisor.ts";
 
 /** A database of the test's own: no network, its own directory, its own socket. */
@@ -21,14 +20,16 @@ export class Database {
       await run("chown", ["mysql:mysql", dir.file(name)]);
     }
     Deno.chmodSync(dir.path, 0o777 | 0o1000); // the socket is mysql's
-    const { code, stderr } = await run("mysql_install_db", [
-      "--no-defaults",
-      "--user=mysql",
-      `--datadir=${dir.file("data")}`,
-      "--auth-root-authentication-method=normal",
-      "--skip-test-db",
-    ]);
-    assertEquals(code, 0, stderr);
+    expectResult(
+      await run("mysql_install_db", [
+        "--no-defaults",
+        "--user=mysql",
+        `--datadir=${dir.file("data")}`,
+        "--auth-root-authentication-method=normal",
+        "--skip-test-db",
+      ]),
+      { code: 0 },
+    );
     return new Database(dir);
   }
 
@@ -43,8 +44,7 @@ export class Database {
 
   async query(sql: string): Promise<string> {
     const args = ["--no-defaults", "--user=root", `--socket=${this.socket}`, "-N", "-B", "-e", sql];
-    const { code, stdout, stderr } = await run("mariadb", args);
-    assertEquals(code, 0, `${sql}: ${stderr}`);
+    const { stdout } = expectResult(await run("mariadb", args), { code: 0 });
     return stdout.trim();
   }
 

@@ -1,6 +1,6 @@
 /** A real MariaDB under mysqld_safe, under pidproxy, under a real supervisord. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { runs, SIPID, TempDir, until } from "../support.ts";
+import { isRunning, SIPID, TempDir, until } from "../support.ts";
 import { Database } from "./mariadb.ts";
 import { Supervisor } from "./supervisor.ts";
 
@@ -31,7 +31,7 @@ Deno.test("MariaDB under pidproxy: start, query, HUP, stop, ten restarts with no
     // A stop that returns early would make the start collide with a database that still shuts
     // down; InnoDB's lock on its data would show it in the log.
     assertMatch(await supervisor.ctl("stop", "db"), /db: stopped/);
-    assert(!runs(before), `round ${round}: mariadbd ${before} runs after supervisorctl stop`);
+    assert(!isRunning(before), `round ${round}: mariadbd ${before} runs after supervisorctl stop`);
     assertEquals(db.log.match(/mariadbd: Shutdown complete/g)?.length, round);
     assertMatch(await supervisor.ctl("start", "db"), /db: started/);
     await db.untilUp();

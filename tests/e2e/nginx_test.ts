@@ -1,7 +1,7 @@
 /** A real nginx, which puts itself in the background, under pidproxy and a real supervisord. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { closedPort } from "../servers.ts";
-import { runs, SIPID, TempDir, until } from "../support.ts";
+import { isRunning, SIPID, TempDir, until } from "../support.ts";
 import { Supervisor, untilTrue } from "./supervisor.ts";
 
 /** An nginx of the test's own, with one worker. */
@@ -87,14 +87,14 @@ Deno.test("nginx under pidproxy: start, serve, HUP, a graceful QUIT, a killed ma
   assertMatch(await supervisor.ctl("signal", "HUP", "web"), /web: signalled/);
   await untilTrue(async () => await nginx.page() === "two", "the new configuration is served");
   assertEquals(nginx.master, master);
-  await until(() => !runs(workers[0]!), "the old worker has ended");
+  await until(() => !isRunning(workers[0]!), "the old worker has ended");
 
   // QUIT finishes what is under way: three seconds of a download.
   const download = await nginx.fetch("/slow");
   const stopping = supervisor.ctl("stop", "web");
   assertEquals((await download.text()).length, 300_000);
   assertMatch(await stopping, /web: stopped/);
-  assert(!runs(master));
+  assert(!isRunning(master));
   assertStringIncludes(supervisor.log(), "stopped: web (exit status 0)");
 
   // A master that dies is noticed, and Supervisor starts another.

@@ -3,7 +3,7 @@
  * of both is measured here, and printed.
  */
 import { assert, assertEquals, assertGreater, assertLess, assertMatch } from "@std/assert";
-import { run, Running, runs, SIPID, TempDir, until } from "../support.ts";
+import { isRunning, run, Running, SIPID, TempDir, until } from "../support.ts";
 import { Database } from "./mariadb.ts";
 import { PYTHON_PIDPROXY, Supervisor } from "./supervisor.ts";
 
@@ -50,7 +50,7 @@ function proxied(proxy: readonly string[], ...args: string[]): Promise<Running> 
 /** Ends what a proxy may have left behind: the daemon that it named. */
 function endDaemon(proxy: Running): void {
   const pid = Number(/^daemon (\d+)$/m.exec(proxy.seen)?.[1]);
-  if (runs(pid)) Deno.kill(pid, "SIGKILL");
+  if (isRunning(pid)) Deno.kill(pid, "SIGKILL");
 }
 
 compare(
@@ -94,7 +94,7 @@ compare(
     running.kill("SIGTERM");
     await running.status;
     const end = performance.now();
-    await until(() => !runs(pid), "the daemon has ended");
+    await until(() => !isRunning(pid), "the daemon has ended");
     return performance.now() - end;
   },
   ms,
@@ -121,7 +121,7 @@ compare(
     running.kill("SIGTERM");
     await running.status;
     const end = performance.now();
-    await until(() => !runs(pid), "mariadbd has ended");
+    await until(() => !isRunning(pid), "mariadbd has ended");
     await until(() => db.log.includes("mariadbd: Shutdown complete"), "it has said so");
     return performance.now() - end;
   },
@@ -187,8 +187,8 @@ compare(
     assertMatch(await supervisor.ctl("start", "job"), /started/);
     const pid = Number(Deno.readTextFileSync(dir.file("p")));
     assertMatch(await supervisor.ctl("stop", "job"), /stopped/);
-    const still = runs(pid);
-    await until(() => !runs(pid), "the daemon has ended");
+    const still = isRunning(pid);
+    await until(() => !isRunning(pid), "the daemon has ended");
     return still;
   },
   (still) => still ? "yes" : "no",

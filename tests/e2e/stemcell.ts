@@ -1,6 +1,5 @@
 /** A minimal Debian with a real Monit and the example release, in namespaces of its own. */
-import { assertEquals } from "@std/assert";
-import { type Result, run, Running, SIPID, TempDir, until } from "../support.ts";
+import { expectResult, type Result, run, Running, SIPID, TempDir, until } from "../support.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
 const RELEASE = `${ROOT}example/release`;
@@ -10,8 +9,7 @@ const CLEAN = { env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin" }, clearEnv: true }
 export type Properties = Readonly<Record<string, string | number | boolean>>;
 
 async function check(program: string, ...args: string[]): Promise<string> {
-  const { code, stdout, stderr } = await run(program, args);
-  assertEquals(code, 0, `${program}: ${stderr}`);
+  const { stdout } = expectResult(await run(program, args), { code: 0 });
   return stdout;
 }
 
@@ -58,11 +56,13 @@ export class Stemcell implements AsyncDisposable {
       Deno.mkdirSync(`${source}/${path}`.replace(/\/[^/]*$/, ""), { recursive: true });
       Deno.copyFileSync(from, `${source}/${path}`);
     }
-    const { code, stderr } = await run("bash", [`${RELEASE}/packages/${name}/packaging`], {
-      cwd: source,
-      env: { BOSH_INSTALL_TARGET: target },
-    });
-    assertEquals(code, 0, stderr);
+    expectResult(
+      await run("bash", [`${RELEASE}/packages/${name}/packaging`], {
+        cwd: source,
+        env: { BOSH_INSTALL_TARGET: target },
+      }),
+      { code: 0 },
+    );
   }
 
   /** Runs a program in it. */
@@ -80,8 +80,7 @@ export class Stemcell implements AsyncDisposable {
   /** Runs a program below /var/vcap, which must succeed. */
   async vcap(path: string, ...args: string[]): Promise<Result> {
     const result = await this.run(`/var/vcap/${path}`, ...args);
-    assertEquals(result.code, 0, `${path}: ${result.stderr}${this.log}`);
-    return result;
+    return expectResult({ ...result, stderr: result.stderr + this.log }, { code: 0 });
   }
 
   /** Runs sipid in it. */
@@ -90,8 +89,7 @@ export class Stemcell implements AsyncDisposable {
   }
 
   async monit(...args: string[]): Promise<string> {
-    const { code, stdout, stderr } = await this.run("monit", ...args);
-    assertEquals(code, 0, stdout + stderr);
+    const { stdout } = expectResult(await this.run("monit", ...args), { code: 0 });
     return stdout;
   }
 

@@ -1,6 +1,6 @@
 /** Many claims and kills at once on few pidfiles. */
 import { delay } from "@std/async/delay";
-import { run, runs, SIPID } from "../support.ts";
+import { isRunning, run, SIPID } from "../support.ts";
 import { broken, contentOf, Job, type Part, type Row } from "./stress.ts";
 
 /** A job claims its seat, and shows by a lock of its own that it sits there alone. */
@@ -98,7 +98,7 @@ export const contention: Part = async ({ dir, long }) => {
     const claim = await run(SIPID, ["claim", "--pid", String(bystander.pid), "--pid-file", path]);
     if (claim.code !== 0) broken("the next claim works", claim);
   }
-  if (!runs(bystander.pid)) broken("a process in no pidfile is left alone", bystander.pid);
+  if (!isRunning(bystander.pid)) broken("a process in no pidfile is left alone", bystander.pid);
   return [
     {
       what: "claim, hold, be killed: 6 claimers and 3 killers at once on 3 pidfiles, one of them " +

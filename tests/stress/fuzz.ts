@@ -1,7 +1,7 @@
 /** Random and structured input: pidfiles, argument lists, durations. */
 import { MAX_DURATION_MS, parseDuration } from "../../lib/duration.ts";
 import { parse } from "../../lib/pidfile/content.ts";
-import { run, runs, SIPID } from "../support.ts";
+import { isRunning, run, SIPID } from "../support.ts";
 import {
   broken,
   contentOf,
@@ -196,7 +196,7 @@ async function pidfiles(random: Random, dir: string, times: number): Promise<Row
       died++;
       return;
     }
-    if (!runs(bystander.pid)) broken("who is not named in plain decimal lives", facts);
+    if (!isRunning(bystander.pid)) broken("who is not named in plain decimal lives", facts);
     // A number that is somebody's by chance of the disguise is no PID of anything here.
     if (code === 1 && contentOf(path) === undefined) broken("a refused kill keeps the file", facts);
   });

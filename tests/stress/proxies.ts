@@ -1,6 +1,6 @@
 /** pidproxy, asked to end at a random moment, and killed. */
 import { delay } from "@std/async/delay";
-import { runs, SIPID } from "../support.ts";
+import { isRunning, SIPID } from "../support.ts";
 import { broken, contentOf, Job, type Part, type Random, type Row } from "./stress.ts";
 
 /** Like mysqld_safe: deaf, and gone when its daemon is. */
@@ -77,7 +77,7 @@ async function oneRound(path: string, script: string, random: Random): Promise<s
   if (status.signal === "SIGKILL") broken("it ends when it is asked to", facts);
   const left = marked(mark);
   if (left.length > 0) broken("nothing is left running", { ...facts, left });
-  if (!runs(stranger.pid)) broken("strangers live", facts);
+  if (!isRunning(stranger.pid)) broken("strangers live", facts);
   return status.signal === null ? `exit ${status.code}` : status.signal;
 }
 

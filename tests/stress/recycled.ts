@@ -1,6 +1,6 @@
 /** PIDs recycled on purpose, and the wall clock moved about. Works in a PID namespace alone. */
 import { delay } from "@std/async/delay";
-import { run, runs, SIPID, until } from "../support.ts";
+import { isRunning, run, SIPID, until } from "../support.ts";
 import { broken, contentOf, Job, type Part, type Random, type Row } from "./stress.ts";
 
 const DEAF = 'trap "" TERM; while :; do sleep 600 & wait $!; done';
@@ -43,7 +43,7 @@ async function oneRound(base: string, random: Random): Promise<boolean> {
   const text = contentOf(log)!;
   if (code !== 0 || !/exited after/.test(text)) broken("kill sees that its process is gone", text);
   if (/SIGKILL/.test(text)) broken("no stranger is killed", text);
-  if (!runs(stranger.pid)) broken("the stranger lives", text);
+  if (!isRunning(stranger.pid)) broken("the stranger lives", text);
   return isHeld;
 }
 

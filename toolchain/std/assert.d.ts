@@ -43,3 +43,5 @@ export function assertRejects<E extends Error = Error>(
   msgIncludes?: string,
 ): Promise<E>;
 export function fail(msg?: string): never;
+/** What an assertion throws when it does not hold. */
+export class AssertionError extends Error {}
