@@ -1,5 +1,5 @@
 #!/bin/sh
-# The example job from start to stop, in a folder of its own. DENO runs the example's service.
+# Runs the example service from start to stop, in a temporary directory. $DENO runs web.ts.
 set -eu
 cd "$(dirname "$0")"
 PATH=$PWD/../dist:$PATH
@@ -11,7 +11,7 @@ GRACE=1s
 export PATH RUN_DIR LOG_DIR PORT WEB GRACE
 
 stop_all() {
-  # Only what this script started: its PID is known.
+  # Signals only the process that this script started.
   if [ -n "${job:-}" ]; then kill -9 "$job" 2>/dev/null || :; fi
   rm -rf "$RUN_DIR"
 }
@@ -24,34 +24,34 @@ run() {
   "$@" 2>&1
 }
 
-title 'The start script claims the pidfile for its own PID, then becomes the service.'
+title 'The start script claims the pidfile for its own PID, then becomes the service'
 printf '$ ./start &\n'
 ./start &
 job=$!
 
-title 'The post-start script waits until it is healthy.'
+title 'After the start: wait until the service is healthy'
 until [ -s "$RUN_DIR/web.pid" ]; do sleep 0.02; done
 run sipid wait-until-healthy --url "http://127.0.0.1:$PORT/health" \
   --timeout 10s --polling-frequency 100ms --pid-file "$RUN_DIR/web.pid"
-printf '%s holds %s\n' "$RUN_DIR/web.pid" "$(cat "$RUN_DIR/web.pid")"
+printf '%s contains %s\n' "$RUN_DIR/web.pid" "$(cat "$RUN_DIR/web.pid")"
 
-title 'A second start is refused, and the first is left alone.'
+title 'A second start fails; the running service is not affected'
 printf '$ ./start\n'
 if ./start; then
-  echo 'the second start was not refused' >&2
+  echo 'the second start did not fail' >&2
   exit 1
 fi
 tail -n 1 "$LOG_DIR/web.log"
 
-title 'The stop script: SIGTERM is ignored, so stacks are asked for, then SIGKILL.'
+title 'The stop script: the service ignores SIGTERM, so SIGQUIT for its stacks, then SIGKILL'
 run ./stop
 wait "$job" || :
 job=
-title 'What the service wrote meanwhile:'
+title 'What the service logged meanwhile'
 grep -A 2 '^web' "$LOG_DIR/web.log"
 
 if [ -e "$RUN_DIR/web.pid" ]; then
-  echo 'the pidfile is still there' >&2
+  echo 'the pidfile still exists' >&2
   exit 1
 fi
-title 'The pidfile is gone, and so is the process.'
+title 'The process has exited and the pidfile is removed'

@@ -1,9 +1,9 @@
-// deno-lint-ignore-file no-console -- a service writes its log to stdout
-/** A web service for the example: healthy half a second after its start, deaf to SIGTERM. */
+// deno-lint-ignore-file no-console -- a service logs to stdout
+/** The example's web service: healthy half a second after its start; ignores SIGTERM. */
 const started = Date.now();
 
 Deno.addSignalListener("SIGTERM", () => {
-  console.log("web: SIGTERM? Not now, I am busy.");
+  console.log("web: ignoring SIGTERM");
 });
 Deno.addSignalListener("SIGQUIT", () => {
   console.log(

@@ -1,14 +1,13 @@
 /*
- * web PORT LOCK_FILE: a small HTTP service for the example release. GET /health answers 200 when it
- * is healthy, 503 before. What it does otherwise is told in its environment:
+ * web PORT LOCK_FILE: a small HTTP service for the example release. Answers GET /health with 200 when
+ * it is healthy, with 503 before. The environment selects its faults:
  *
- *   START_SECONDS  seconds from the first request, whose answer is a 503, until it is healthy
- *                  (default 0: it is healthy at once)
- *   IGNORE_TERM    1: it ignores SIGTERM
- *   CRASH          1: it exits with status 1 as soon as it has started
+ *   START_SECONDS  seconds from the first request, which gets a 503, until it is healthy (default 0)
+ *   IGNORE_TERM    1: ignores SIGTERM
+ *   CRASH          1: exits with status 1 right after its start
  *
- * It takes a lock on LOCK_FILE, as a database does on its data, and exits when another has it. On
- * SIGQUIT it writes its stack to stderr and goes on.
+ * Locks LOCK_FILE, as a database locks its data, and exits if another process holds the lock. On
+ * SIGQUIT it writes its stack to stderr and continues.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -39,7 +38,7 @@ static int setting(const char *name)
     return value == NULL ? 0 : atoi(value);
 }
 
-/* Seconds on a clock that nobody sets. */
+/* Returns seconds on the monotonic clock. */
 static time_t now(void)
 {
     struct timespec time;
@@ -58,9 +57,9 @@ static void answer(int client, int healthy)
     static const char yes[] = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nok\n";
     static const char no[] = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n"
                              "Connection: close\r\n\r\n";
-    struct timeval patience = { .tv_sec = 1 };
+    struct timeval timeout = { .tv_sec = 1 };
     char request[4096];
-    setsockopt(client, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    setsockopt(client, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
     if (recv(client, request, sizeof request, 0) > 0)
         send(client, healthy ? yes : no, strlen(healthy ? yes : no), MSG_NOSIGNAL);
     close(client);
@@ -90,7 +89,7 @@ int main(int argc, char **argv)
         return 1;
     }
 
-    backtrace(warm, 1); /* its first call loads a library, which a signal handler must not */
+    backtrace(warm, 1); /* the first call loads a library, which a signal handler must not do */
     signal(SIGQUIT, dump_stack);
     if (setting("IGNORE_TERM"))
         signal(SIGTERM, SIG_IGN);
@@ -102,7 +101,7 @@ int main(int argc, char **argv)
         bind(server, (struct sockaddr *)&address, sizeof address) < 0 || listen(server, 16) < 0)
         fail("web: cannot listen");
 
-    /* From the first request, not from the start: whoever asks sees both, however late he comes. */
+    /* Counted from the first request, so that a client sees both answers however late it starts. */
     time_t first = -1;
     for (;;) {
         const int client = accept(server, NULL, NULL);
