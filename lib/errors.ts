@@ -1,56 +1,55 @@
-/**
- * The two ways a command ends that are not success, and the errors of the operating system put
- * in words.
- */
+/** The two errors a command fails with, and the operating system's errors in words with hints. */
 
-/** Refused or failed, for a reason that the message tells in full. */
+/** A command was refused or failed; the message is complete. */
 export class CommandError extends Error {
-  /** What sort of error it is. */
+  /** Its name where it is printed. */
   override readonly name: string = "CommandError";
 
   /**
-   * With the message as a user reads it.
+   * Creates the error.
    *
-   * @param status the exit status it leads to
+   * @param message what the user reads: `object: fact; hint`
+   * @param status the exit status
    */
   constructor(message: string, readonly status: number = 1) {
     super(message);
   }
 }
 
-/** Called wrongly: exit status 2, and the usage is shown below the message. */
+/** The command line is wrong: exit status 2, with a hint where the usage is. */
 export class UsageError extends Error {
-  /** What sort of error it is. */
+  /** Its name where it is printed. */
   override readonly name: string = "UsageError";
 }
 
-const NO_LOCKS = "the file system has no locks: use a path on one that has, such as /run";
-/** What a person can do about an errno, by its name in errno(3). */
+const USE_LOCKS = "use a path on a file system that has locks, such as /run";
+const RUN_AS_OWNER = "run as root or as its owner";
+/** What to do about an errno, by its name in errno(3). */
 const HINTS: Readonly<Record<string, string>> = {
-  EACCES: "run it as root, or as the user who owns it",
-  EPERM: "run it as root, or as the user who owns it",
-  EROFS: "use a path on a file system that can be written",
-  ENOSPC: "free some space and try again",
-  EDQUOT: "free some of the quota and try again",
-  ENOTDIR: "one of its parents is a file: choose another path",
-  ENAMETOOLONG: "choose a shorter path",
-  ELOOP: "its symlinks go round in a circle: mend them",
-  EMFILE: "raise the limit of open files (ulimit -n)",
-  ENFILE: "the whole system is out of open files",
-  ENOLCK: NO_LOCKS,
-  EOPNOTSUPP: NO_LOCKS,
-  ENOTSUP: NO_LOCKS, // the same number on Linux
-  EBADF: NO_LOCKS,
-  ENOSYS: NO_LOCKS,
-  EIO: "the disk may be failing: look into the kernel's log (dmesg)",
-  ENOMEM: "free some memory and try again",
-  EBUSY: "try again, or see what uses it: fuser -v",
-  EINTR: "try again",
-  ESTALE: "the file is gone from its server: try again",
+  EACCES: RUN_AS_OWNER,
+  EPERM: RUN_AS_OWNER,
+  EROFS: "use a path on a writable file system",
+  ENOSPC: "free some space and retry",
+  EDQUOT: "free some of the quota and retry",
+  ENOTDIR: "one of its parents is a file; use another path",
+  ENAMETOOLONG: "use a shorter path",
+  ELOOP: "fix the symlinks that point at each other",
+  EMFILE: "raise the limit on open files (ulimit -n)",
+  ENFILE: "raise the system's limit on open files (fs.file-max)",
+  ENOLCK: USE_LOCKS,
+  EOPNOTSUPP: USE_LOCKS,
+  ENOTSUP: USE_LOCKS, // the same number on Linux
+  EBADF: USE_LOCKS,
+  ENOSYS: USE_LOCKS,
+  EIO: "check the kernel log (dmesg): the disk may be failing",
+  ENOMEM: "free some memory and retry",
+  EBUSY: "retry, or find what uses it: fuser -v",
+  EINTR: "retry",
+  ESTALE: "the file was removed on its server; retry",
 };
 
-/** The numbers of Linux for the errnos that are told apart here. Source: errno(3). */
-const NAMES: Readonly<Record<string, string>> = {
+/** Linux's numbers of the errnos that are distinguished here. Source: errno(3). */
+const ERRNO_NAMES: Readonly<Record<string, string>> = {
   1: "EPERM",
   2: "ENOENT",
   3: "ESRCH",
@@ -77,8 +76,8 @@ const NAMES: Readonly<Record<string, string>> = {
 };
 
 /**
- * The name of the errno behind an error, such as `ENOSPC`; undefined where there is none. The
- * runtime gives it as a code, or before the message, or, as for ESRCH from read(2), only as a number.
+ * Returns the name of the errno behind an error, such as `ENOSPC`, or undefined if there is none.
+ * The runtime gives it as a code, before the message, or, as for ESRCH from read(2), as a number.
  */
 export function errnoOf(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined;
@@ -86,32 +85,36 @@ export function errnoOf(error: unknown): string | undefined {
   if (typeof code === "string") return code;
   const [, name] = /^(E[A-Z0-9]+):/.exec(error.message) ?? [];
   const [, number] = / \(os error (\d+)\)/.exec(error.message) ?? [];
-  return name ?? NAMES[number ?? ""];
+  return name ?? ERRNO_NAMES[number ?? ""];
 }
 
-/** The fact alone, in words: "no space left on device". */
-export function inWords(error: unknown): string {
+/** Returns the fact in words, without errno and path: "no space left on device". */
+export function errorText(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
   // Deno says "Words (os error 28): open '/path'", or "ESRCH: Words".
   const words = /^(?:E[A-Z0-9]+: )?(.*?)(?: \(os error \d+\).*)?$/s.exec(message)?.[1] ??
     message;
-  return words.charAt(0).toLowerCase() + words.slice(1);
+  return words.replace(/^[A-Z](?=[a-z])/, (letter) => letter.toLowerCase());
 }
 
 /**
- * A refusal that says what could not be done, why, and what helps.
+ * Returns an error that says what failed, why, and what to do about it.
  *
- * @param what could not be done, such as `cannot open /run/web.pid`
+ * @param what failed, such as `cannot open /run/web.pid`
  */
 export function toCommandError(what: string, error: unknown): CommandError {
   if (error instanceof CommandError) return error;
   const hint = HINTS[errnoOf(error) ?? ""];
   return new CommandError(
-    `${what}: ${inWords(error)}${hint === undefined ? "" : `; ${hint}`}`,
+    `${what}: ${errorText(error)}${hint === undefined ? "" : `; ${hint}`}`,
   );
 }
 
-/** Runs `act`; an error of the operating system becomes a refusal in words. */
+/**
+ * Runs `act` and returns its result.
+ *
+ * @throws {CommandError} the operating system's error, in words
+ */
 export function withHint<T>(what: string, act: () => T): T {
   try {
     return act();
@@ -120,7 +123,7 @@ export function withHint<T>(what: string, act: () => T): T {
   }
 }
 
-/** Whether `deadline` of @std/async gave up. */
+/** Returns whether an error is the timeout of @std/async's `deadline`. */
 export function isTimeout(error: unknown): boolean {
   return error instanceof DOMException && error.name === "TimeoutError";
 }

@@ -9,6 +9,7 @@
  * neither SIGTERM nor the SIGKILL that follows.
  */
 import { deadline } from "@std/async/deadline";
+import { UNPRINTABLE } from "../shell_quote.ts";
 
 /** Milliseconds that a blocked stderr gets at exit to take the rest of the messages. */
 const FLUSH_TIMEOUT_MS = 1_000;
@@ -86,12 +87,11 @@ function writeMessage(prefix: string, text: string): void {
 }
 
 /**
- * Escapes control characters and line separators as `\xNN` or `\uNNNN`: file and process names are
+ * Escapes what is unprintable as `\xNN` or `\uNNNN`: file and process names are
  * other people's text, which must neither forge a line of a log nor control a terminal.
  */
 export function printable(text: string): string {
-  // deno-lint-ignore no-control-regex -- the control characters are the point
-  return text.replace(/[\x00-\x1f\x7f-\x9f\u2028\u2029]/g, (character) => {
+  return text.replace(UNPRINTABLE, (character) => {
     const hex = character.charCodeAt(0).toString(16);
     return hex.length > 2 ? `\\u${hex}` : `\\x${hex.padStart(2, "0")}`;
   });

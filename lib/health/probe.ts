@@ -1,5 +1,5 @@
 /** One HTTP probe of a healthcheck. */
-import { CommandError, errnoOf, inWords, toCommandError } from "../errors.ts";
+import { CommandError, errnoOf, errorText, toCommandError } from "../errors.ts";
 import { proxyFor, type ProxySettings } from "./http_proxy.ts";
 import { info } from "../cli/output.ts";
 
@@ -147,7 +147,7 @@ function trustSystemCertificates(): void {
     try {
       Deno.statSync(path);
     } catch (error) {
-      info(`ignoring ${name}=${path}: ${inWords(error)}`);
+      info(`ignoring ${name}=${path}: ${errorText(error)}`);
       Deno.env.delete(name);
     }
   }
@@ -265,5 +265,5 @@ function reasonOf(error: unknown): string {
     if (found !== null) return words.replace("$1", found[1] ?? "");
   }
   // Only the innermost cause: what stands before it is the runtime's own affair.
-  return inWords(new Error(message.split(/: (?=[^:]*$)/).at(-1)));
+  return errorText(new Error(message.split(/: (?=[^:]*$)/).at(-1)));
 }

@@ -1,5 +1,5 @@
 /** The command that pidproxy runs, and the signals it passes on. */
-import { CommandError, errnoOf, inWords } from "../errors.ts";
+import { CommandError, errnoOf, errorText } from "../errors.ts";
 
 /** What a shell returns for a command that is not there, and for one that cannot be run. */
 const NOT_FOUND = 127;
@@ -55,7 +55,7 @@ function notStarted(name: string, error: unknown): CommandError {
 /** The runtime says "Failed to spawn 'NAME': Words (os error 13)". */
 function fact(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
-  return inWords(new Error(message.replace(/^Failed to spawn '.*': /s, "")));
+  return errorText(new Error(message.replace(/^Failed to spawn '.*': /s, "")));
 }
 
 function isThere(path: string): boolean {

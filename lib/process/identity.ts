@@ -1,6 +1,6 @@
 /** Whose process a PID is: the pidfile's own, or a stranger's that got its number. */
 import { delay } from "@std/async/delay";
-import { CommandError, inWords } from "../errors.ts";
+import { CommandError, errorText } from "../errors.ts";
 import {
   commandLineOf,
   describe,
@@ -53,7 +53,7 @@ function runsProgram(process: Process, path: string): boolean {
     program = programOf(process);
   } catch (error) {
     throw new CommandError(
-      `cannot tell which program ${describe(process)} runs: ${inWords(error)}; ` +
+      `cannot tell which program ${describe(process)} runs: ${errorText(error)}; ` +
         "run it as root, or as the user of that process",
     );
   }

@@ -279,7 +279,7 @@ Deno.test("claim says so when it has no permission, and changes nothing", async 
         "--pid-file",
         to,
       ]),
-      { code: 1, stderr: `cannot open ${to}: permission denied; run it as root, or as` },
+      { code: 1, stderr: `cannot open ${to}: permission denied; run as root or as its owner` },
     );
   }
   Deno.chmodSync(dir.file("run"), 0o755);

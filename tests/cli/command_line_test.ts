@@ -262,12 +262,27 @@ Deno.test("--quiet silences what is not an error", async () => {
   });
 });
 
-Deno.test("names cannot forge lines of the log nor steer the terminal", async () => {
+Deno.test("a file's name cannot forge a line of a log or control the terminal", async () => {
   using dir = new TempDir();
-  const path = dir.file("a\n2026-01-01T00:00:00Z sipid: forged \x1b[2J\u009b.pid");
-  const { stderr } = await sipid("kill", "--pid-file", path);
-  assertEquals(stderr.split("\n").length, 2);
-  assertStringIncludes(stderr, "a\\x0a2026-01-01T00:00:00Z sipid: forged \\x1b[2J\\x9b.pid");
+  const forged = "2026-01-01T00:00:00Z sipid kill: removed /run/web.pid";
+  for (
+    const [character, escaped] of [
+      ["\n", "\\x0a"],
+      ["\r", "\\x0d"],
+      ["\x1b[2J", "\\x1b[2J"],
+      ["\x7f", "\\x7f"],
+      ["\u0085", "\\x85"],
+      ["\u009b2J", "\\x9b2J"],
+      ["\u2028", "\\u2028"],
+      ["\u2029", "\\u2029"],
+      ["\u202e", "\\u202e"], // shows what follows from right to left
+    ] as const
+  ) {
+    const path = dir.file(`a${character}${forged}`);
+    const { stderr } = await sipid("kill", "--pid-file", path);
+    assertStringIncludes(stderr, `/a${escaped}${forged}`);
+    assert(!stderr.slice(0, -1).includes(character));
+  }
 });
 
 Deno.test("an exit status does not depend on whether anybody reads what is said", async () => {

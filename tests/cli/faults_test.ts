@@ -60,7 +60,10 @@ Deno.test("claim and kill on a read-only file system say so and keep the file", 
      cat web.pid`,
   );
   assertEquals(stdout, "exit 1\nexit 1\nexit 1\n2147483647");
-  assertStringIncludes(stderr, "cannot open web.pid: read-only file system; use a path on a file");
+  assertStringIncludes(
+    stderr,
+    "cannot open web.pid: read-only file system; use a path on a writable file system",
+  );
   assertStringIncludes(stderr, "cannot create the directory new: read-only file system");
 });
 

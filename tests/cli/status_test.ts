@@ -65,7 +65,7 @@ Deno.test("status of a pidfile that cannot be understood or read is 4, with the 
   Deno.chmodSync(path, 0);
   expectResult(await asNobody(SIPID, ["status", "--pid-file", path]), {
     code: 4,
-    stdout: /^unknown: cannot open .*: permission denied; run it as root/,
+    stdout: /^unknown: cannot open .*: permission denied; run as root/,
   });
 });
 
