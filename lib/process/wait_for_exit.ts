@@ -1,31 +1,46 @@
-/** Waiting for the end of a process. */
+/** Waiting for a process to exit: without polling where the kernel has pidfd_open(2). */
 import { deadline } from "@std/async/deadline";
-import { poll } from "@std/async/poll";
+import { delay } from "@std/async/delay";
 import { isTimeout } from "../errors.ts";
+import { openPidfd } from "./pidfd.ts";
 import { isRunning, type Process } from "./process.ts";
 
-/** Milliseconds between two looks at a process that is waited for; timers come one too late. */
+/** Milliseconds between two checks where there is no pidfd; timers fire one too late. */
 const POLL_INTERVAL_MS = 1;
 
 /**
- * Waits until it is gone, looking every 2 ms.
+ * Waits until the process has exited, for at most `timeoutMs`; 0 checks once.
  *
- * @param ms milliseconds to wait at most; 0 looks once
- * @returns whether it is gone
+ * @returns whether it has exited
  */
-export async function waitForExit(one: Process, ms: number): Promise<boolean> {
-  if (!isRunning(one)) return true;
-  const givenUp = new AbortController();
-  const gone = poll(() => isRunning(one), (running) => !running, {
-    interval: POLL_INTERVAL_MS,
-    signal: givenUp.signal,
-  });
+export async function waitForExit(process: Process, timeoutMs: number): Promise<boolean> {
+  if (!isRunning(process)) return true;
+  const abandoned = new AbortController();
+  const exit = untilExit(process, abandoned.signal);
   try {
-    await deadline(gone, ms);
+    await deadline(exit, timeoutMs);
     return true;
   } catch (error) {
-    givenUp.abort();
     if (!isTimeout(error)) throw error;
-    return !isRunning(one);
+    abandoned.abort();
+    await exit.catch(() => {}); // rejects with the abort, once its descriptors are closed
+    return !isRunning(process);
+  }
+}
+
+/**
+ * Waits until the process has exited, however long that takes.
+ *
+ * An aborted wait leaves nothing behind, and none keeps the program from exiting.
+ *
+ * @throws the reason of `signal`, once that is aborted
+ */
+export async function untilExit(process: Process, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  using pidfd = openPidfd(process.pid);
+  // Checked only now: another process may have got the PID before the descriptor was opened.
+  while (isRunning(process)) {
+    if (await pidfd?.exited(signal)) return;
+    await delay(POLL_INTERVAL_MS, { signal });
   }
 }

@@ -1,17 +1,157 @@
-import { assert, assertEquals, assertLess } from "@std/assert";
-import { waitForExit } from "../../lib/process/wait_for_exit.ts";
-import { findProcess, type Pid, send } from "../../lib/process/process.ts";
-import { fixture } from "../support.ts";
+import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
+import { delay } from "@std/async/delay";
+import { untilExit, waitForExit } from "../../lib/process/wait_for_exit.ts";
+import { findProcess, type Pid, type Process, send } from "../../lib/process/process.ts";
+import { fixture, run, Running } from "../support.ts";
 
-Deno.test("waitForExit() returns as soon as it is gone, and not before its time is up", async () => {
+/** Milliseconds by which a wait may be late on a busy machine. */
+const LATE_MS = 5_000;
+
+function sleep(): Promise<Running> {
+  return Running.start("sh", ["-c", "echo ready; exec sleep 600"]);
+}
+
+function processOf({ pid }: Running): Process {
+  const process = findProcess(pid as Pid);
+  assert(process !== undefined);
+  return process;
+}
+
+function descriptors(): string[] {
+  return Array.from(Deno.readDirSync("/proc/self/fd"), ({ name }) => {
+    try {
+      return Deno.readLinkSync(`/proc/self/fd/${name}`);
+    } catch {
+      return ""; // the one that reads the directory
+    }
+  }).filter((target) => /\[(pidfd|eventfd)\]/.test(target));
+}
+
+Deno.test("waitForExit() returns when the process has exited, and not before the timeout", async () => {
   await using job = await fixture("slow_to_go", "300");
-  const one = findProcess(job.pid as Pid);
-  assert(one !== undefined);
-  assertEquals(await waitForExit(one, 0), false);
-  assertEquals(await waitForExit(one, 50), false);
-  assertEquals(send(one, "SIGTERM"), "sent");
+  const process = processOf(job);
+  assertEquals(await waitForExit(process, 0), false);
   const begin = performance.now();
-  assertEquals(await waitForExit(one, 60_000), true);
+  assertEquals(await waitForExit(process, 50), false);
+  assert(performance.now() - begin >= 50);
+  assertEquals(send(process, "SIGTERM"), "sent");
+  assertEquals(await waitForExit(process, 60_000), true);
   assertLess(performance.now() - begin, 10_000);
-  assertEquals(send(one, "SIGTERM"), "gone");
+  assertEquals(send(process, "SIGTERM"), "gone");
+  assertEquals(await waitForExit(process, 0), true);
+});
+
+Deno.test("untilExit() waits for the last thread, though the first one is a zombie", async () => {
+  await using job = await fixture("first_thread_exits");
+  const process = processOf(job);
+  assertEquals(await waitForExit(process, 100), false);
+  job.kill("SIGKILL");
+  assertEquals(await waitForExit(process, LATE_MS), true);
+});
+
+Deno.test("untilExit() returns for a zombie that is never reaped", async () => {
+  await using parent = await Running.start("sh", [
+    "-c",
+    "sleep 600 & echo child $!; echo ready; exec sleep 600",
+  ]);
+  const pid = Number((await parent.line(/child (\d+)/))[1]);
+  const process = findProcess(pid as Pid);
+  assert(process !== undefined);
+  const exit = untilExit(process, AbortSignal.timeout(LATE_MS));
+  Deno.kill(pid, "SIGKILL");
+  await exit;
+});
+
+Deno.test("untilExit() returns at once for another process that has got the PID", async () => {
+  await using job = await sleep();
+  const process = processOf(job);
+  const earlier = { ...process, startTicks: process.startTicks! - 1 };
+  await untilExit(earlier, AbortSignal.timeout(LATE_MS));
+});
+
+Deno.test("untilExit() rejects with the reason of its signal, before, while and after", async () => {
+  await using job = await sleep();
+  const process = processOf(job);
+  const reason = new Error("abandoned");
+  await assertRejects(() => untilExit(process, AbortSignal.abort(reason)), Error, "abandoned");
+  const abandoned = new AbortController();
+  const exit = untilExit(process, abandoned.signal);
+  await delay(20);
+  const begin = performance.now();
+  abandoned.abort(reason);
+  await assertRejects(() => exit, Error, "abandoned");
+  assertLess(performance.now() - begin, LATE_MS);
+});
+
+Deno.test("more waits than there are threads for all return", async () => {
+  await using job = await sleep();
+  const process = processOf(job);
+  const waits = Array.from({ length: 100 }, () => waitForExit(process, 60_000));
+  await delay(20);
+  job.kill("SIGKILL");
+  const begin = performance.now();
+  assertEquals(await Promise.all(waits), waits.map(() => true));
+  assertLess(performance.now() - begin, LATE_MS);
+});
+
+Deno.test("1,000 waits abandoned at random moments leave nothing behind", async () => {
+  await using job = await sleep();
+  const process = processOf(job);
+  const before = descriptors();
+  for (let round = 0; round < 1_000; round += 4) {
+    await Promise.all(Array.from({ length: 4 }, async () => {
+      const abandoned = new AbortController();
+      const exit = untilExit(process, abandoned.signal);
+      const moment = Math.random() * 2;
+      if (moment > 1) await delay(moment);
+      else if (moment > 0.5) await Promise.resolve();
+      abandoned.abort();
+      await assertRejects(() => exit, DOMException, "aborted");
+    }));
+  }
+  assertEquals(descriptors(), before);
+  const exit = waitForExit(process, LATE_MS);
+  job.kill("SIGKILL");
+  assertEquals(await exit, true);
+});
+
+/** Runs a script with these names of lib at hand, in a Deno of its own. */
+function script(permissions: readonly string[], body: string) {
+  const at = (name: string) => JSON.stringify(import.meta.resolve(`../../lib/process/${name}.ts`));
+  const text = `import { waitForExit } from ${at("wait_for_exit")};
+    import { findProcess } from ${at("process")};
+    ${body}`;
+  const options = ["--quiet", "--no-check", "--no-lock", "--config=deno.json", ...permissions];
+  const url = `data:application/typescript,${encodeURIComponent(text)}`;
+  return run(Deno.execPath(), ["run", ...options, url], {
+    cwd: new URL("../../", import.meta.url).pathname,
+  });
+}
+
+Deno.test("where the C library cannot be reached, waits poll", async () => {
+  const { code, stdout, stderr } = await script(
+    ["--allow-all", "--deny-ffi"],
+    `const child = new Deno.Command("sleep", { args: ["600"] }).spawn();
+    const process = findProcess(child.pid);
+    const early = await waitForExit(process, 50);
+    const exit = waitForExit(process, ${LATE_MS});
+    child.kill();
+    console.log(early, await exit);`,
+  );
+  assertEquals([code, stdout], [0, "false true\n"], stderr);
+});
+
+Deno.test("a wait does not keep the program from exiting", async () => {
+  const begin = performance.now();
+  const { code, stderr } = await script(
+    ["--allow-all"],
+    `const child = new Deno.Command("sleep", { args: ["600"] }).spawn();
+    waitForExit(findProcess(child.pid), 600_000);
+    setTimeout(() => {
+      child.kill();
+      Deno.exit(7);
+    }, 20);`,
+  );
+  assertEquals(code, 7, stderr);
+  assertLess(performance.now() - begin, 60_000);
 });
