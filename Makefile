@@ -28,7 +28,7 @@ stress: ## try to break it; ARGS="[--seed N] [long] [PART ...]"; about two minut
 check: ## format, lint and types alone
 	@$(task) check
 
-bench: ## measure it beside its peers: writes docs/bench; about six minutes
+bench: ## measure it next to its peers; writes docs/bench; about six minutes
 	@ARGS='$(ARGS)' $(task) bench
 
 newest: ## whether the newest Deno of npm passes lint, types and the unit tests
@@ -53,7 +53,7 @@ install: build ## install sipid, its man page and completions below PREFIX (defa
 	dist/sipid completions zsh >'$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_sipid'
 	dist/sipid completions fish >'$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/sipid.fish'
 
-clean: ## remove dist/; the fetched toolchain stays in the user's cache folder
+clean: ## remove dist/; the fetched toolchain stays in the user's cache directory
 	rm -rf dist
 
 help: ## list these targets

@@ -1,23 +1,23 @@
-/** What every measurement shares: series of numbers by name, and the bar they are held against. */
+/** Measurements: named series of numbers, and the tools to take them in alternation. */
 import { delay } from "@std/async/delay";
 import { run } from "../support.ts";
 
-/** One line of the table. */
+/** One row of the table. */
 export interface Measurement {
   readonly what: string;
   readonly unit: string;
-  /** sipid's own series under `sipid`, its peers' under their names. */
+  /** The series of sipid under `sipid`, and those of its peers under their names. */
   readonly series: Readonly<Record<string, readonly number[]>>;
-  /** What sipid is held to, in words, the number that is held against it, and its limit. */
-  readonly bar?: { readonly text: string; readonly value: number; readonly limit: number };
+  /** The target in words, the value compared with it, and the largest value that meets it. */
+  readonly target?: { readonly text: string; readonly value: number; readonly limit: number };
 }
 
-/** The number in the middle; the mean of the two there where there are two. */
+/** Returns the median. */
 export function median(numbers: readonly number[]): number {
   return quantile(numbers, 0.5);
 }
 
-/** The number that so great a share of the others lies below; between two, in proportion. */
+/** Returns the quantile, linearly interpolated. */
 export function quantile(numbers: readonly number[], share: number): number {
   const sorted = numbers.toSorted((a, b) => a - b);
   const at = (sorted.length - 1) * share;
@@ -25,25 +25,25 @@ export function quantile(numbers: readonly number[], share: number): number {
   return low + (high - low) * (at - Math.floor(at));
 }
 
-/** The median of what each number is to the one that was measured beside it. */
+/** Returns the median ratio of the pairs of measurements taken one after the other. */
 export function ratio(numbers: readonly number[], floor: readonly number[]): number {
   return median(numbers.map((number, k) => number / floor[k]!));
 }
 
-/** One program, with what is done before each of its runs. */
+/** One program, and the command that prepares each of its runs. */
 export interface Contestant {
   readonly name: string;
   readonly command: (round: number) => readonly string[];
   readonly prepare?: string;
 }
 
-/** Milliseconds of wall clock, and of user and system time together, of each run. */
+/** Milliseconds of each run: wall clock, and user and system time together. */
 export interface Times {
   readonly wall: number[];
   readonly cpu: number[];
 }
 
-/** Runs all of them in turn, so often, by hyperfine; what each round took, by name. */
+/** Runs all of them in turn with hyperfine, and returns the times of each by name. */
 export async function alternate(
   contestants: readonly Contestant[],
   rounds: number,
@@ -67,7 +67,7 @@ export async function alternate(
     const commands = contestants.map(({ command }) => command(round).map(quoted).join(" "));
     const { code, stderr } = await run("hyperfine", [...args, ...commands]);
     if (code !== 0) throw new Error(`hyperfine failed: ${stderr}`);
-    if (round < 0) continue; // warms the caches
+    if (round < 0) continue; // only warms the caches
     const { results } = JSON.parse(Deno.readTextFileSync(report));
     for (const [k, { name }] of contestants.entries()) {
       const { mean, user, system } = results[k];
@@ -83,9 +83,9 @@ function quoted(word: string): string {
 }
 
 /**
- * Calls `work` so often, `width` at a time; what each returned.
+ * Calls `work` that many times, `width` at a time, and returns the results in order.
  *
- * @param apart milliseconds between the starts of those that run at a time
+ * @param apart milliseconds between the first calls of those that run at the same time
  */
 export async function repeat<T>(
   times: number,

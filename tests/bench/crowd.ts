@@ -1,10 +1,10 @@
-/** Many at once, and many one after another. */
+/** Many commands at the same time, and many in a loop. */
 import { run, Running, SIPID } from "../support.ts";
 import { type Measurement, median } from "./bench.ts";
 
 const FLOCK = 'exec 9>>"$2"; flock -n 9 && echo "$1" >"$2"';
 
-/** Milliseconds of CPU time that each of `count` claims cost that are started at once. */
+/** Returns the milliseconds of CPU time per claim, of `count` started at the same time. */
 async function each(dir: string, count: number, claim: string, path: string): Promise<number> {
   const report = `${dir}/times`;
   await run("sh", ["-c", `rm -f ${dir}/crowd-*.pid`]);
@@ -52,17 +52,17 @@ export async function crowd(dir: string): Promise<Measurement[]> {
     }
     const value = median(series.sipid!) / median(series["sipid, 10 at once"]!);
     rows.push({
-      what: `a claim, of 200 at once on ${where}, CPU time`,
+      what: `claim, each of 200 at once on ${where}, CPU time`,
       unit: "ms",
       series,
-      bar: { text: "1.2 x the cost at 10", value, limit: 1.2 },
+      target: { text: "1.2 x the cost of each of 10", value, limit: 1.2 },
     });
   }
   rows.push(await loop(dir));
   return rows;
 }
 
-/** Pidfiles stopped one after another, as a stop script does. */
+/** Measures kills in a loop, as in a stop script. */
 async function loop(dir: string): Promise<Measurement> {
   const perKill = async (count: number): Promise<number> => {
     const jobs = await Promise.all(
@@ -87,11 +87,11 @@ async function loop(dir: string): Promise<Measurement> {
     many.push(await perKill(100));
   }
   return {
-    what: "a kill, of 100 in a loop",
+    what: "kill, each of 100 in a loop",
     unit: "ms",
-    series: { sipid: many, "sipid, of 10": few },
-    bar: {
-      text: "no worse than linear: 1.1 x the cost at 10",
+    series: { sipid: many, "sipid, each of 10": few },
+    target: {
+      text: "1.1 x the cost of each of 10",
       value: median(many) / median(few),
       limit: 1.1,
     },

@@ -1,6 +1,6 @@
 /**
- * The bench: measures dist/sipid beside an empty program and its peers, in one run, and writes
- * docs/bench/results.json, its table and its chart. Exits with 1 where a bar is missed.
+ * The bench: measures dist/sipid, an empty program and the peers in one run, and writes
+ * docs/bench/results.json, the table and the chart. Exits with 1 if a target is missed.
  */
 import { compile } from "../../toolchain/compile.ts";
 import { run, SIPID } from "../support.ts";
@@ -13,17 +13,17 @@ import { waiting } from "./waiting.ts";
 
 const DOCS = new URL("../../docs/bench/", import.meta.url).pathname;
 
-function say(text: string): void {
+function print(text: string): void {
   Deno.stdout.writeSync(new TextEncoder().encode(`${text}\n`));
 }
 
-/** A copy: the page cache serves what was written in one go alike. */
+/** Copies a program: the page cache serves files that were written in one go alike. */
 function copied(path: string, copy: string): string {
   Deno.copyFileSync(path, copy);
   return copy;
 }
 
-/** A program, compiled as sipid is. */
+/** Compiles a program with the same flags as sipid. */
 async function compiled(dir: string, name: string, source: string): Promise<string> {
   Deno.writeTextFileSync(`${dir}/${name}.js`, source);
   await compile(dir, name);
@@ -36,7 +36,7 @@ function size(empty: string): Measurement {
     what: "size of the binary",
     unit: "KiB",
     series: { sipid: [own!], "an empty program": [floor!] },
-    bar: { text: "64 KiB above an empty program", value: own! - floor!, limit: 64 },
+    target: { text: "64 KiB above an empty program", value: own! - floor!, limit: 64 },
   };
 }
 
@@ -65,9 +65,9 @@ async function machine() {
   };
 }
 
-/** Puts the table between two marks of a file. */
+/** Replaces the table between the two marks of a file. */
 function replaceTable(path: string, text: string): void {
-  const [begin, end] = ["<!-- bench: made by make bench -->", "<!-- end of the bench -->"];
+  const [begin, end] = ["<!-- table: generated with make bench -->", "<!-- end of the table -->"];
   const whole = Deno.readTextFileSync(path);
   const [start, stop] = [whole.indexOf(begin), whole.indexOf(end)];
   if (start < 0 || stop < start) throw new Error(`${path} has no place for the table`);
@@ -89,12 +89,14 @@ try {
   };
   for (const [name, part] of Object.entries(parts)) {
     if (Deno.args.length > 0 && !Deno.args.includes(name)) continue;
-    say(`measuring ${name}`);
+    print(`measuring ${name}`);
     measurements.push(...await part());
   }
-  say(`\n${table(measurements)}`);
-  const missed = measurements.filter(({ bar }) => bar !== undefined && bar.value > bar.limit);
-  for (const { what } of missed) say(`missed: ${what}`);
+  print(`\n${table(measurements)}`);
+  const missed = measurements.filter(({ target }) =>
+    target !== undefined && target.value > target.limit
+  );
+  for (const { what } of missed) print(`missed: ${what}`);
   if (missed.length > 0) Deno.exitCode = 1;
   if (Deno.args.length === 0) {
     const results = { machine: await machine(), measurements };

@@ -1,4 +1,4 @@
-/** pidproxy beside Supervisor's. */
+/** pidproxy compared with Supervisor's. */
 import { delay } from "@std/async/delay";
 import { run, Running, SIPID } from "../support.ts";
 import { type Measurement, median, repeat } from "./bench.ts";
@@ -10,25 +10,25 @@ export async function proxying(dir: string, idle: string): Promise<Measurement[]
   const python = ["pidproxy"];
   return [
     {
-      what: "pidproxy ends after its command",
+      what: "pidproxy exits after its command",
       unit: "ms",
-      ...await ends(dir, sipid, python),
+      ...await exitDelay(dir, sipid, python),
     },
     {
       what: "pidproxy starts its command after its own start",
       unit: "ms",
-      ...await starts(dir, sipid, python),
+      ...await startDelay(dir, sipid, python),
     },
     ...await idles(dir, idle),
   ];
 }
 
-/** Nanoseconds since 1970 as `date` prints them, in milliseconds. */
+/** Converts nanoseconds since 1970, as `date` prints them, to milliseconds. */
 function milliseconds(text: string): number {
   return Number(text.trim()) / 1e6;
 }
 
-async function ends(dir: string, sipid: string[], python: string[]) {
+async function exitDelay(dir: string, sipid: string[], python: string[]) {
   const once = async ([program, ...args]: string[]): Promise<number> => {
     const command = [`${dir}/none.pid`, "/bin/sh", "-c", "sleep 0.2; exec date +%s%N"];
     const { stdout } = await run(program!, [...args, ...command]);
@@ -38,10 +38,13 @@ async function ends(dir: string, sipid: string[], python: string[]) {
     sipid: await repeat(30, 1, () => once(sipid)),
     [PEER]: await repeat(30, 15, () => once(python)),
   };
-  return { series, bar: { text: "median under 50 ms", value: median(series.sipid!), limit: 50 } };
+  return {
+    series,
+    target: { text: "median under 50 ms", value: median(series.sipid!), limit: 50 },
+  };
 }
 
-async function starts(dir: string, sipid: string[], python: string[]) {
+async function startDelay(dir: string, sipid: string[], python: string[]) {
   const once = async ([program, ...args]: string[]): Promise<number> => {
     const begin = performance.timeOrigin + performance.now();
     const child = new Deno.Command(program!, {
@@ -49,13 +52,13 @@ async function starts(dir: string, sipid: string[], python: string[]) {
       stdin: "null",
       stdout: "piped",
     }).spawn();
-    // The first line alone: Supervisor's stays for up to five seconds more.
+    // Only the first line: Supervisor's pidproxy exits up to five seconds later.
     const { value } = await child.stdout.pipeThrough(new TextDecoderStream()).getReader().read();
     const started = milliseconds(value ?? "") - begin;
     try {
       child.kill("SIGKILL");
     } catch {
-      // sipid has ended with its command.
+      // sipid has exited with its command.
     }
     await child.status;
     return started;
@@ -66,18 +69,18 @@ async function starts(dir: string, sipid: string[], python: string[]) {
     series[PEER]!.push(await once(python));
   }
   const [own, peer] = [median(series.sipid!), median(series[PEER]!)];
-  return { series, bar: { text: "under Supervisor's", value: own, limit: peer } };
+  return { series, target: { text: "under Supervisor's", value: own, limit: peer } };
 }
 
-/** Seconds after which a proxy has come to rest: it looks at a young daemon more often. */
-const SETTLE_TIMEOUT_MS = 105;
-/** Seconds it is then measured for. */
-const MEASURED = 30;
+/** Seconds after which a proxy is idle: it polls a young daemon more often. */
+const SETTLING_S = 105;
+/** Seconds of the measurement that follows. */
+const MEASURED_S = 30;
 
-/** Milliseconds from the start of one process at rest to that of the next: they look in turn. */
-const APART = 800;
+/** Milliseconds between the starts of the idle processes, so that their polls do not coincide. */
+const APART_MS = 800;
 
-/** A process at rest: MiB resident, and wake-ups and seconds of CPU time in ten minutes. */
+/** Measures an idle process: MiB resident; wake-ups and seconds of CPU time in ten minutes. */
 async function atRest(program: string, args: string[]) {
   await using running = await Running.start("sh", [
     "-c",
@@ -86,7 +89,7 @@ async function atRest(program: string, args: string[]) {
     program,
     ...args,
   ]);
-  await delay(SETTLE_TIMEOUT_MS * 1_000);
+  await delay(SETTLING_S * 1_000);
   const proc = (name: string): string => Deno.readTextFileSync(`/proc/${running.pid}/${name}`);
   const sample = () => {
     let [wakeUps, nanoseconds] = [0, 0];
@@ -98,19 +101,19 @@ async function atRest(program: string, args: string[]) {
     return { wakeUps, nanoseconds };
   };
   const before = sample();
-  await delay(MEASURED * 1_000);
+  await delay(MEASURED_S * 1_000);
   const after = sample();
   const rss = Number(/^Rss:\s+(\d+) kB$/m.exec(proc("smaps_rollup"))![1]);
   const children = proc(`task/${running.pid}/children`).trim().split(" ").filter((it) => it !== "");
   for (const child of children) Deno.kill(Number(child), "SIGKILL");
   return {
     rss: rss / 1024,
-    wakeUps: (after.wakeUps - before.wakeUps) * 600 / MEASURED,
-    cpu: (after.nanoseconds - before.nanoseconds) / 1e9 * 600 / MEASURED,
+    wakeUps: (after.wakeUps - before.wakeUps) * 600 / MEASURED_S,
+    cpu: (after.nanoseconds - before.nanoseconds) / 1e9 * 600 / MEASURED_S,
   };
 }
 
-/** @param idle a program that does nothing but stay, compiled as sipid is */
+/** @param idle a program that only waits, compiled with the same flags as sipid */
 async function idles(dir: string, idle: string): Promise<Measurement[]> {
   const own = ["/bin/sleep", "600"];
   const watch = async (round: number) => {
@@ -120,13 +123,13 @@ async function idles(dir: string, idle: string): Promise<Measurement[]> {
     Deno.kill(Number(Deno.readTextFileSync(pidFile)), "SIGKILL");
     return rest;
   };
-  // Beside each other: they rest.
+  // All at the same time, because they are idle.
   const times = 6;
   const [floor, waits, watches, python] = await Promise.all([
-    repeat(times, times, () => atRest(idle, []), APART),
-    repeat(times, times, () => atRest(SIPID, ["pidproxy", `${dir}/none.pid`, ...own]), APART),
-    repeat(times, times, watch, APART),
-    repeat(times, times, () => atRest("pidproxy", [`${dir}/none.pid`, ...own]), APART),
+    repeat(times, times, () => atRest(idle, []), APART_MS),
+    repeat(times, times, () => atRest(SIPID, ["pidproxy", `${dir}/none.pid`, ...own]), APART_MS),
+    repeat(times, times, watch, APART_MS),
+    repeat(times, times, () => atRest("pidproxy", [`${dir}/none.pid`, ...own]), APART_MS),
   ]);
   const above = (some: readonly { rss: number }[]): number =>
     median(some.map(({ rss }) => rss)) - median(floor.map(({ rss }) => rss));
@@ -139,13 +142,13 @@ async function idles(dir: string, idle: string): Promise<Measurement[]> {
     rows.push({
       what: `pidproxy, resident memory while it waits for ${state}`,
       unit: "MiB",
-      series: { sipid: rss(some), "a program that only stays": rss(floor), [PEER]: rss(python) },
-      bar: { text: "2 MiB above one that only stays", value: above(some), limit: 2 },
+      series: { sipid: rss(some), "an idle program": rss(floor), [PEER]: rss(python) },
+      target: { text: "2 MiB above an idle program", value: above(some), limit: 2 },
     }, {
       what: `pidproxy, CPU time in ten idle minutes, waiting for ${state}`,
       unit: "s",
       series: { sipid: cpu(some), [PEER]: cpu(python) },
-      bar: { text: "under 0.1 s", value: median(cpu(some)), limit: 0.1 },
+      target: { text: "under 0.1 s", value: median(cpu(some)), limit: 0.1 },
     }, {
       what: `pidproxy, wake-ups in ten idle minutes, waiting for ${state}`,
       unit: "",

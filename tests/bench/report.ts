@@ -1,30 +1,35 @@
-/** The table and the chart, drawn from the measurements. */
+/** The table and the chart of the measurements. */
 import { type Measurement, median, quantile } from "./bench.ts";
 
-/** Three figures that count. */
+/** Formats a number with three significant digits. */
 function figure(value: number): string {
   if (value === 0) return "0";
   return value >= 100 ? String(Math.round(value)) : String(Number(value.toPrecision(3)));
 }
 
-/** The median, and where the middle half lies. */
+/** Formats the median and the middle half. */
 function spread(numbers: readonly number[]): string {
   if (numbers.length < 3) return figure(median(numbers));
   const [low, high] = [quantile(numbers, 0.25), quantile(numbers, 0.75)].map(figure);
   return `${figure(median(numbers))} (${low}–${high})`;
 }
 
-/** A Markdown table. */
+/** Returns the measurements as a Markdown table. */
 export function table(measurements: readonly Measurement[]): string {
-  const rows = measurements.map(({ what, unit, series, bar }) => {
+  const rows = measurements.map(({ what, unit, series, target }) => {
     const { sipid, ...peers } = series;
-    const beside = Object.entries(peers).map(([name, numbers]) => `${name} ${spread(numbers)}`);
-    const held = bar === undefined
+    const compared = Object.entries(peers).map(([name, numbers]) => `${name} ${spread(numbers)}`);
+    const result = target === undefined
       ? ""
-      : `${bar.text}: ${figure(bar.value)}${bar.value <= bar.limit ? "" : ", **missed**"}`;
-    return [`${what}${unit === "" ? "" : ` (${unit})`}`, spread(sipid!), held, beside.join("; ")];
+      : `${target.text}: ${figure(target.value)}${target.value <= target.limit ? "" : ", missed"}`;
+    return [
+      `${what}${unit === "" ? "" : ` (${unit})`}`,
+      spread(sipid!),
+      result,
+      compared.join("; "),
+    ];
   });
-  rows.unshift(["what", "sipid", "bar", "beside it"]);
+  rows.unshift(["what", "sipid", "target", "compared with"]);
   const widths = rows[0]!.map((_, k) => Math.max(...rows.map((row) => row[k]!.length)));
   const lines = rows.map((row) =>
     `| ${row.map((cell, k) => cell.padEnd(widths[k]!)).join(" | ")} |`
@@ -39,7 +44,7 @@ function escaped(text: string): string {
 
 const COLOURS = ["#2563eb", "#94a3b8", "#f59e0b", "#10b981"];
 
-/** Bars of the medians, on a scale of each measurement's own. An SVG image. */
+/** Returns an SVG chart of the medians; each measurement has its own scale. */
 export function chart(measurements: readonly Measurement[]): string {
   const shown = measurements.filter(({ series }) => Object.keys(series).length > 1);
   const [left, width, line] = [250, 360, 16];

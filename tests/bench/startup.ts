@@ -1,14 +1,18 @@
-/** What a call costs that does nothing but look: beside an empty program, and beside its peers. */
+/** The start-up cost of each command, compared with an empty program and with its peers. */
 import { httpServer } from "../servers.ts";
 import { alternate, type Contestant, type Measurement, ratio } from "./bench.ts";
 
 const ROUNDS = 40;
-/** Copies of each program, taken in turn: of two that are the same, one may run a tenth slower. */
+/** Copies of each program, taken in turn: of two equal files one can be a tenth slower. */
 const COPIES = 5;
-/** No process ever has this PID. */
+/** A PID that no process has: pid_max is smaller. */
 const DEAD = "2147483647";
 
-/** @param empty an empty program, compiled as sipid is */
+/**
+ * Measures start-up.
+ *
+ * @param empty an empty program, compiled with the same flags as sipid
+ */
 export async function startup(
   dir: string,
   program: string,
@@ -31,11 +35,11 @@ export async function startup(
   const peer = (name: string, prepare: string | undefined, ...command: string[]): void => {
     contestants.push({ name, ...(prepare && { prepare }), command: () => command });
   };
-  /** Right after a run of the empty program, with which it is compared. */
+  /** Adds sipid, and before it the run of the empty program with which it is compared. */
   const sipid = (name: string, prepare: string | undefined, ...args: string[]): void => {
     const copy = (round: number): number => (round + COPIES) % COPIES;
     contestants.push(
-      { name: beside(name), command: (round) => [empties![copy(round)]!] },
+      { name: emptyBefore(name), command: (round) => [empties![copy(round)]!] },
       {
         name,
         ...(prepare && { prepare }),
@@ -66,7 +70,7 @@ export async function startup(
   const rows: Measurement[] = [];
   const add = (what: string, own: string, limit: number, peers: Record<string, string>): void => {
     for (const kind of ["wall", "cpu"] as const) {
-      const floor = times[beside(own)]![kind];
+      const floor = times[emptyBefore(own)]![kind];
       const value = ratio(times[own]![kind], floor);
       rows.push({
         what: `${what}, ${kind === "wall" ? "wall clock" : "CPU time"}`,
@@ -78,7 +82,7 @@ export async function startup(
             Object.entries(peers).map(([name, key]) => [name, times[key]![kind]]),
           ),
         },
-        bar: { text: `${limit.toFixed(2)} x an empty program`, value, limit },
+        target: { text: `${limit.toFixed(2)} x an empty program`, value, limit },
       });
     }
   };
@@ -92,11 +96,11 @@ export async function startup(
   add("--help", "help", 1.05, {});
   add("--version", "version", 1.05, {});
   add("a usage error", "usage", 1.05, {});
-  add("wait-until-healthy, healthy already", "wait", 1.5, { "curl --retry": "curl" });
+  add("wait-until-healthy, endpoint already healthy", "wait", 1.5, { "curl --retry": "curl" });
   return rows;
 }
 
-/** The name of the empty program's runs right before those of `name`. */
-function beside(name: string): string {
+/** Returns the name of the empty program's runs directly before those of `name`. */
+function emptyBefore(name: string): string {
   return `empty before ${name}`;
 }

@@ -1,11 +1,11 @@
-/** How late it is told that something has happened. */
+/** The delay between an event and the return of the command that waits for it. */
 import { httpServer } from "../servers.ts";
 import { run, Running, SIPID } from "../support.ts";
 import { type Measurement, median, quantile, repeat } from "./bench.ts";
 
-/** A job that takes so many milliseconds to go after SIGTERM, and its end on the clock of the bench. */
+/** Starts a job that takes `lingering` milliseconds to exit after SIGTERM; `ended` is when it has. */
 async function job(lingering: number): Promise<{ pid: number; ended: Promise<number> }> {
-  // The sleep is started beforehand: its start is not part of the end.
+  // The first sleep starts now, so that its start does not delay the exit.
   const script = lingering === 0
     ? "echo ready; exec sleep 600"
     : `exec 2>/dev/null; trap 'kill $!; sleep ${lingering / 1000}; exit 0' TERM
@@ -15,7 +15,7 @@ async function job(lingering: number): Promise<{ pid: number; ended: Promise<num
   return { pid: running.pid, ended };
 }
 
-/** Milliseconds from the end of a job to the return of the program that stops it. */
+/** Returns the milliseconds from the exit of a job to the return of the program that stops it. */
 async function lateness(
   dir: string,
   lingering: number,
@@ -36,7 +36,7 @@ export async function waiting(dir: string): Promise<Measurement[]> {
   const rows: Measurement[] = [];
   const all: number[] = [];
   for (const lingering of [0, 50, 500, 3_000]) {
-    // Two at once, whose ends lie apart: they would wait for each other's turn on two cores.
+    // Two at a time, started apart: exits at the same moment would compete for two cores.
     const [width, apart] = lingering >= 500 ? [2, lingering / 2] : [1, 0];
     const rounds = 30;
     const sipid = await repeat(
@@ -64,23 +64,23 @@ export async function waiting(dir: string): Promise<Measurement[]> {
     );
     all.push(...sipid);
     rows.push({
-      what: `kill returns after the end of a process that takes ${lingering} ms to go`,
+      what: `kill returns after the exit of a process that takes ${lingering} ms to stop`,
       unit: "ms",
       series: { sipid, "start-stop-daemon": peer },
-      bar: { text: "median under 8 ms", value: median(sipid), limit: 8 },
+      target: { text: "median under 8 ms", value: median(sipid), limit: 8 },
     });
   }
   rows.push({
-    what: "the same, all of them, 99th percentile",
+    what: "the same, all four, 99th percentile",
     unit: "ms",
     series: { sipid: [quantile(all, 0.99)] },
-    bar: { text: "under 20 ms", value: quantile(all, 0.99), limit: 20 },
+    target: { text: "under 20 ms", value: quantile(all, 0.99), limit: 20 },
   });
   rows.push(await firstHealthy());
   return rows;
 }
 
-/** Milliseconds from the server's becoming healthy to the return of what waits for it. */
+/** Measures the milliseconds from the first healthy answer to the return of the waiting command. */
 async function firstHealthy(): Promise<Measurement> {
   const period = 200;
   const late = async (program: string, args: (url: string) => string[]): Promise<number> => {
@@ -115,7 +115,7 @@ async function firstHealthy(): Promise<Measurement> {
   return {
     what: `wait-until-healthy returns after the first 200, polling every ${period} ms`,
     unit: "ms",
-    series: { sipid, "curl --retry-delay 1, its shortest": curl },
-    bar: { text: "median at most one period", value: median(sipid), limit: period },
+    series: { sipid, "curl --retry-delay 1, the shortest": curl },
+    target: { text: "median at most one period", value: median(sipid), limit: period },
   };
 }
