@@ -1,12 +1,14 @@
-/** What every test of the compiled binary and of real processes needs. */
+/** What the tests of the binary, the stress run and the bench share: files, programs, waiting. */
 import { AssertionError } from "@std/assert";
 import { deadline } from "@std/async/deadline";
+import { delay } from "@std/async/delay";
 
+/** The root of the repository, with a slash at the end. */
+export const ROOT = new URL("../", import.meta.url).pathname;
 /** The binary under test. */
-export const SIPID = new URL("../dist/sipid", import.meta.url).pathname;
-const FIXTURES = new URL("./fixtures/", import.meta.url).pathname;
+export const SIPID = `${ROOT}dist/sipid`;
 
-/** A directory of the test's own, removed at the end. */
+/** A temporary directory, removed with the block that uses it. */
 export class TempDir implements Disposable {
   readonly path = Deno.makeTempDirSync({ prefix: "sipid-test-" });
 
@@ -14,12 +16,12 @@ export class TempDir implements Disposable {
     Deno.chmodSync(this.path, 0o755);
   }
 
-  /** The path of a file in it. */
+  /** Returns the path of a file in it. */
   file(name: string): string {
     return `${this.path}/${name}`;
   }
 
-  /** A file in it, with this content. */
+  /** Writes a file in it and returns its path. */
   write(name: string, content: string | Uint8Array): string {
     const path = this.file(name);
     if (typeof content === "string") Deno.writeTextFileSync(path, content);
@@ -30,6 +32,31 @@ export class TempDir implements Disposable {
   [Symbol.dispose](): void {
     Deno.removeSync(this.path, { recursive: true });
   }
+}
+
+/** Returns the content of a file, or undefined if it does not exist. */
+export function readIfExists(path: string): string | undefined {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
+/** Whether a path names anything, a dangling symlink included. */
+export function exists(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Prints a line on stdout. */
+export function print(line: string): void {
+  Deno.stdout.writeSync(new TextEncoder().encode(`${line}\n`));
 }
 
 /** How a program exited, and what it printed. Times in milliseconds. */
@@ -119,22 +146,112 @@ export function expectResult(result: Result, expected: Expected): Result {
   return result;
 }
 
-/** Runs the binary under test to its end. */
+/** Runs the binary under test. */
 export function sipid(...args: string[]): Promise<Result> {
   return run(SIPID, args);
 }
 
-/** Runs a program as nobody: tests that run as nobody already just run it. */
+/** The user and group ID of the user nobody. */
+export const NOBODY = 65534;
+/** Words before a command that have root run it as nobody; none if the tests do not run as root. */
+export const AS_NOBODY: readonly string[] = Deno.uid() === 0
+  ? ["setpriv", `--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups", "--"]
+  : [];
+
+/** Runs a program as the user nobody if the tests run as root, else as the current user. */
 export function asNobody(program: string, args: string[]): Promise<Result> {
-  if (Deno.uid() !== 0) return run(program, args);
-  const drop = ["--reuid=65534", "--regid=65534", "--clear-groups", "--"];
-  return run("setpriv", [...drop, program, ...args]);
+  const [first = program, ...rest] = [...AS_NOBODY, program];
+  return run(first, [...rest, ...args]);
 }
 
-/** Milliseconds after which what a test waits for will not come. */
+/** Runs a program under time(1). `usage` is what its `format` prints: `%M` is the peak in KiB. */
+export async function measureUsage(
+  format: string,
+  program: string,
+  args: string[],
+): Promise<{ result: Result; usage: string }> {
+  using dir = new TempDir();
+  const report = dir.file("usage");
+  const result = await run("time", ["-q", "-f", format, "-o", report, program, ...args]);
+  return { result, usage: Deno.readTextFileSync(report).trim().split("\n").at(-1)! };
+}
+
+/**
+ * Calls `work` for every item, `width` of them at a time, and returns their results in order.
+ *
+ * @param staggerMs milliseconds between the starts of the first `width` calls
+ */
+export async function inParallel<T, R>(
+  items: readonly T[],
+  width: number,
+  work: (item: T, index: number) => Promise<R>,
+  staggerMs = 0,
+): Promise<R[]> {
+  const results: R[] = [];
+  const entries = items.entries();
+  await Promise.all(Array.from({ length: width }, async (_, lane) => {
+    await delay(lane * staggerMs);
+    for (const [index, item] of entries) results[index] = await work(item, index);
+  }));
+  return results;
+}
+
+/** Milliseconds a test waits for an event before it fails: much more than a busy machine needs. */
 const WAIT_TIMEOUT_MS = 60_000;
 
-/** A program a test started, ended with the test at the latest. */
+/** Milliseconds added to a documented limit: what starting a program may take on a busy machine. */
+export const SLACK_MS = 1_000;
+
+/** Waits until a condition holds that no event announces; fails after a minute. */
+export async function until(
+  condition: () => boolean | Promise<boolean>,
+  what: string | (() => string),
+): Promise<void> {
+  const limit = performance.now() + WAIT_TIMEOUT_MS;
+  while (!await condition()) {
+    if (performance.now() > limit) {
+      throw new Error(`timed out waiting until ${typeof what === "string" ? what : what()}`);
+    }
+    await delay(5);
+  }
+}
+
+/** A process in the background, without any output; killed with the block that uses it. */
+export class Job implements AsyncDisposable {
+  readonly #child: Deno.ChildProcess;
+
+  constructor(script = "exec sleep 7200") {
+    this.#child = new Deno.Command("sh", {
+      args: ["-c", script],
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+    }).spawn();
+  }
+
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  get status(): Promise<Deno.CommandStatus> {
+    return this.#child.status;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await killAndReap(this.#child);
+  }
+}
+
+async function killAndReap(child: Deno.ChildProcess): Promise<void> {
+  try {
+    child.kill("SIGKILL");
+  } catch {
+    // It has exited already.
+  }
+  await child.status;
+}
+
+/** A program that prints a line when it is ready; killed with the block that uses it. */
 export class Running implements AsyncDisposable {
   readonly #begin = performance.now();
   readonly #child: Deno.ChildProcess;
@@ -146,18 +263,14 @@ export class Running implements AsyncDisposable {
     this.#lines = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
   }
 
-  /** Starts a program and waits until it has written `awaited`, a line, to stdout. */
+  /** Starts a program and waits until it has printed the line `awaited`. */
   static async start(
     program: string,
     args: string[],
     { awaited = "ready", ...options }: { awaited?: string } & Partial<Deno.CommandOptions> = {},
   ): Promise<Running> {
-    const child = new Deno.Command(program, {
-      ...options,
-      args,
-      stdin: "null",
-      stdout: "piped",
-    }).spawn();
+    const piped = { stdin: "null", stdout: "piped" } as const;
+    const child = new Deno.Command(program, { ...options, ...piped, args }).spawn();
     const running = new Running([program, ...args].join(" "), child);
     await running.line(new RegExp(`^${awaited}$`, "m"));
     return running;
@@ -167,12 +280,11 @@ export class Running implements AsyncDisposable {
     return this.#child.pid;
   }
 
-  /** What it has written to stdout, as far as it was waited for. */
+  /** What was read of its stdout so far. */
   get seen(): string {
     return this.#seen;
   }
 
-  /** Its exit status. */
   get status(): Promise<Deno.CommandStatus> {
     return this.#child.status;
   }
@@ -184,15 +296,15 @@ export class Running implements AsyncDisposable {
     return { command: this.command, code, signal, stdout: this.#seen, stderr: "", ms };
   }
 
-  /** Waits until its stdout matches; the match. */
+  /** Waits until its stdout matches, and returns the match. */
   async line(pattern: RegExp): Promise<RegExpExecArray> {
     for (;;) {
       const found = pattern.exec(this.#seen);
       if (found !== null) return found;
       const { done, value } = await deadline(this.#lines.read(), WAIT_TIMEOUT_MS).catch(() => {
-        throw new Error(`it never wrote ${pattern}, but: ${this.#seen}`);
+        throw new Error(`timed out waiting for ${pattern} on stdout, which has: ${this.#seen}`);
       });
-      if (done) throw new Error(`it ended before it wrote ${pattern}, after: ${this.#seen}`);
+      if (done) throw new Error(`stdout ended before ${pattern}: ${this.#seen}`);
       this.#seen += value;
     }
   }
@@ -202,34 +314,24 @@ export class Running implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    try {
-      this.#child.kill("SIGKILL");
-    } catch {
-      // It has ended already.
-    }
-    await this.#child.status;
+    await killAndReap(this.#child);
     await this.#lines.cancel();
   }
 }
 
-/** Starts tests/fixtures/NAME.ts and waits until it says `ready`. */
-export function fixture(name: string, ...args: string[]): Promise<Running> {
-  const options = [
-    "run",
-    "--quiet",
-    "--no-check",
-    "--no-lock",
-    "--no-config",
-    "--allow-all",
-  ];
-  return Running.start(Deno.execPath(), [
-    ...options,
-    `${FIXTURES}${name}.ts`,
-    ...args,
-  ]);
+/** Returns the command that runs tests/fixtures/NAME.ts. */
+export function fixtureCommand(name: string, ...args: string[]): [string, ...string[]] {
+  const options = ["--quiet", "--no-check", "--no-lock", "--no-config", "--allow-all"];
+  return [Deno.execPath(), "run", ...options, `${ROOT}tests/fixtures/${name}.ts`, ...args];
 }
 
-/** Whether a process runs, by a way of our own: its state in /proc, zombies being dead. */
+/** Starts tests/fixtures/NAME.ts and waits until it prints `ready`. */
+export function fixture(name: string, ...args: string[]): Promise<Running> {
+  const [program, ...rest] = fixtureCommand(name, ...args);
+  return Running.start(program, rest);
+}
+
+/** Whether a process is running, read from /proc without the code under test; a zombie is not. */
 export function isRunning(pid: number): boolean {
   try {
     const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
@@ -239,48 +341,28 @@ export function isRunning(pid: number): boolean {
   }
 }
 
-/** A PID that no process has: that of one which has ended and was reaped. */
+/** Returns a PID that no process has: that of one that has exited and was reaped. */
 export async function deadPid(): Promise<number> {
   const child = new Deno.Command("true").spawn();
   await child.status;
   return child.pid;
 }
 
-/** Waits for an event that leaves no trace but a condition; fails after ten seconds. */
-export async function until(
-  condition: () => boolean,
-  what: string | (() => string),
-): Promise<void> {
-  const limit = performance.now() + 10_000;
-  while (!condition()) {
-    if (performance.now() > limit) {
-      throw new Error(`it never came to this: ${typeof what === "string" ? what : what()}`);
-    }
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}
-
-/** Milliseconds that starting a program may take on a busy machine, on top of what is promised. */
-export const SLACK_MS = 1_000;
-
-/** Takes an flock(2) on a file as another program does, and holds it until disposed. */
-export function lockedElsewhere(path: string): Promise<Running> {
-  return Running.start("flock", [
-    "--no-fork",
-    path,
-    "sh",
-    "-c",
-    "echo ready; exec sleep 600",
-  ]);
+/** Has another process take an flock(2) on a file and hold it while `script` runs. */
+export function lockedElsewhere(
+  path: string,
+  script = "echo ready; exec sleep 600",
+): Promise<Running> {
+  return Running.start("flock", ["--no-fork", path, "sh", "-c", script]);
 }
 
 /** A zombie: its PID, and the parent that never reaps it. */
 export async function zombie(): Promise<{ pid: number; parent: Running }> {
-  // The child ends when its parent is no shell any more, which would reap it.
+  // The child exits once its parent is no longer a shell, which would reap it.
   const child = "until grep -q sleep /proc/$$/comm; do :; done";
   const script = `{ ${child}; } & echo child $!; echo ready; exec sleep 600`;
   const parent = await Running.start("sh", ["-c", script]);
   const pid = Number((await parent.line(/child (\d+)/))[1]);
-  await until(() => !isRunning(pid), "the child has ended");
+  await until(() => !isRunning(pid), "the child has exited");
   return { pid, parent };
 }

@@ -1,6 +1,5 @@
 /** Measurements: named series of numbers, and the tools to take them in alternation. */
-import { delay } from "@std/async/delay";
-import { run } from "../support.ts";
+import { expectResult, inParallel, run } from "../support.ts";
 
 /** One row of the table. */
 export interface Measurement {
@@ -65,8 +64,7 @@ export async function alternate(
   for (const { prepare } of contestants) args.push("--prepare", prepare ?? "true");
   for (let round = -1; round < rounds; round++) {
     const commands = contestants.map(({ command }) => command(round).map(quoted).join(" "));
-    const { code, stderr } = await run("hyperfine", [...args, ...commands]);
-    if (code !== 0) throw new Error(`hyperfine failed: ${stderr}`);
+    expectResult(await run("hyperfine", [...args, ...commands]), { code: 0 });
     if (round < 0) continue; // only warms the caches
     const { results } = JSON.parse(Deno.readTextFileSync(report));
     for (const [k, { name }] of contestants.entries()) {
@@ -85,22 +83,13 @@ function quoted(word: string): string {
 /**
  * Calls `work` that many times, `width` at a time, and returns the results in order.
  *
- * @param apart milliseconds between the first calls of those that run at the same time
+ * @param staggerMs milliseconds between the first calls of those that run at the same time
  */
-export async function repeat<T>(
+export function repeat<T>(
   times: number,
   width: number,
   work: (round: number) => Promise<T>,
-  apart = 0,
+  staggerMs = 0,
 ): Promise<T[]> {
-  const results: T[] = [];
-  let next = 0;
-  await Promise.all(Array.from({ length: width }, async (_, lane) => {
-    await delay(lane * apart);
-    while (next < times) {
-      const round = next++;
-      results[round] = await work(round);
-    }
-  }));
-  return results;
+  return inParallel(Array.from({ length: times }, (_, round) => round), width, work, staggerMs);
 }

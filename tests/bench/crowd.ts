@@ -1,29 +1,17 @@
 /** Many commands at the same time, and many in a loop. */
-import { run, Running, SIPID } from "../support.ts";
+import { expectResult, measureUsage, run, Running, SIPID } from "../support.ts";
 import { type Measurement, median } from "./bench.ts";
 
 const FLOCK = 'exec 9>>"$2"; flock -n 9 && echo "$1" >"$2"';
 
 /** Returns the milliseconds of CPU time per claim, of `count` started at the same time. */
 async function each(dir: string, count: number, claim: string, path: string): Promise<number> {
-  const report = `${dir}/times`;
   await run("sh", ["-c", `rm -f ${dir}/crowd-*.pid`]);
   const script =
     `k=0; while [ $k -lt ${count} ]; do k=$((k + 1)); ${claim} ${path} & done 2>/dev/null; wait`;
-  const { code, stderr } = await run("time", [
-    "-q",
-    "-f",
-    "%U %S",
-    "-o",
-    report,
-    "sh",
-    "-c",
-    script,
-  ]);
-  if (code !== 0) throw new Error(stderr);
-  const [user, system] = Deno.readTextFileSync(report).trim().split("\n").at(-1)!.split(" ").map(
-    Number,
-  );
+  const { result, usage } = await measureUsage("%U %S", "sh", ["-c", script]);
+  expectResult(result, { code: 0 });
+  const [user, system] = usage.split(" ").map(Number);
   return (user! + system!) * 1000 / count;
 }
 
@@ -76,9 +64,9 @@ async function loop(dir: string): Promise<Measurement> {
       return `${dir}/loop-${k}.pid`;
     });
     const script = `for path; do ${SIPID} kill --quiet --pid-file "$path" || exit 1; done`;
-    const { code, ms } = await run("sh", ["-c", script, "sh", ...paths]);
+    const result = await run("sh", ["-c", script, "sh", ...paths]);
     for (const job of jobs) await job[Symbol.asyncDispose]();
-    if (code !== 0) throw new Error("a kill failed");
+    const { ms } = expectResult(result, { code: 0 });
     return ms / count;
   };
   const [few, many]: [number[], number[]] = [[], []];

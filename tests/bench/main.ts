@@ -3,7 +3,7 @@
  * docs/bench/results.json, the table and the chart. Exits with 1 if a target is missed.
  */
 import { compile } from "../../toolchain/compile.ts";
-import { run, SIPID } from "../support.ts";
+import { print, run, SIPID } from "../support.ts";
 import type { Measurement } from "./bench.ts";
 import { crowd } from "./crowd.ts";
 import { proxying } from "./proxying.ts";
@@ -12,10 +12,6 @@ import { startup } from "./startup.ts";
 import { waiting } from "./waiting.ts";
 
 const DOCS = new URL("../../docs/bench/", import.meta.url).pathname;
-
-function print(text: string): void {
-  Deno.stdout.writeSync(new TextEncoder().encode(`${text}\n`));
-}
 
 /** Copies a program: the page cache serves files that were written in one go alike. */
 function copied(path: string, copy: string): string {

@@ -1,6 +1,6 @@
 /** The delay between an event and the return of the command that waits for it. */
 import { httpServer } from "../servers.ts";
-import { run, Running, SIPID } from "../support.ts";
+import { expectResult, run, Running, SIPID } from "../support.ts";
 import { type Measurement, median, quantile, repeat } from "./bench.ts";
 
 /** Starts a job that takes `lingering` milliseconds to exit after SIGTERM; `ended` is when it has. */
@@ -26,9 +26,9 @@ async function lateness(
   const { pid, ended } = await job(lingering);
   Deno.writeTextFileSync(path, `${pid}\n`);
   const [program, args] = stop(path);
-  const { code, stderr } = await run(program, args);
+  const result = await run(program, args);
   const returned = performance.now();
-  if (code !== 0) throw new Error(`${program} failed: ${stderr}`);
+  expectResult(result, { code: 0 });
   return Math.max(0, returned - await ended);
 }
 
@@ -94,8 +94,7 @@ async function firstHealthy(): Promise<Measurement> {
     const ended = run(program, args(server.url));
     await asked;
     healthyFrom = performance.now() + 300 + Math.random() * period;
-    const { code, stderr } = await ended;
-    if (code !== 0) throw new Error(`${program} failed: ${stderr}`);
+    expectResult(await ended, { code: 0 });
     return performance.now() - healthyFrom;
   };
   const sipid = await repeat(

@@ -6,10 +6,10 @@ import {
   expectResult,
   fixture,
   isRunning,
+  Job,
   lockedElsewhere,
   type Result,
   run,
-  Running,
   SIPID,
   sipid,
   SLACK_MS,
@@ -181,14 +181,7 @@ Deno.test("claim is refused within half a second while another program locks the
 Deno.test("claim waits for a lock that is given back in time", async () => {
   using dir = new TempDir();
   const path = dir.write("web.pid", "");
-  const script = "echo ready; sleep 0.1";
-  await using _locker = await Running.start("flock", [
-    "--no-fork",
-    path,
-    "sh",
-    "-c",
-    script,
-  ]);
+  await using _locker = await lockedElsewhere(path, "echo ready; sleep 0.1");
   assertDone(await claim(17, path));
 });
 
@@ -327,10 +320,7 @@ Deno.test("a claim that races with a kill never writes into a file that is gone"
   const dead = String(await deadPid());
   for (let round = 0; round < 200; round++) {
     dir.write("web.pid", dead);
-    await using job = await Running.start("sh", [
-      "-c",
-      "echo ready; exec sleep 600",
-    ]);
+    await using job = new Job();
     const killing = round % 2 === 0 ? sipid("kill", "--pid-file", path) : undefined;
     const claiming = claim(job.pid, path);
     const [claimed, killed] = await Promise.all([

@@ -1,6 +1,6 @@
 /** Full, read-only and exhausted file systems, recycled PIDs: in namespaces of the test's own. */
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { type Result, run, SIPID, TempDir } from "../support.ts";
+import { AS_NOBODY, type Result, run, SIPID, TempDir } from "../support.ts";
 
 /** Runs a shell script in a mount namespace of its own, where it may mount what it likes. */
 function inNamespace(script: string, ...unshare: string[]): Promise<Result> {
@@ -96,7 +96,7 @@ Deno.test("a PID that becomes a stranger's during the grace period is never sent
 
 Deno.test("kill works where /proc hides the processes of others", async () => {
   using dir = new TempDir();
-  const nobody = "setpriv --reuid=65534 --regid=65534 --clear-groups --";
+  const nobody = AS_NOBODY.join(" ");
   const { stdout, stderr } = await inNamespace(
     `mount -o remount,hidepid=2 /proc; cd ${dir.path}; chmod 777 .
      sleep 600 & stranger=$!

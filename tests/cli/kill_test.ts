@@ -9,6 +9,7 @@ import {
 import {
   asNobody,
   deadPid,
+  exists,
   expectResult,
   fixture,
   isRunning,
@@ -25,15 +26,6 @@ import {
 
 function kill(path: string, ...flags: string[]): Promise<Result> {
   return sipid("kill", "--pid-file", path, ...flags);
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 Deno.test("kill without a pidfile has nothing to do and says so", async () => {
@@ -274,13 +266,7 @@ Deno.test("kill sees a PID that is written while it looks at an empty file", asy
   const path = dir.write("web.pid", "");
   // The claim that is about to write holds the lock; kill must not take its file away.
   const script = `echo ready; sleep 0.3; printf %s ${job.pid} > ${path}; sleep 0.05`;
-  await using _writer = await Running.start("flock", [
-    "--no-fork",
-    path,
-    "sh",
-    "-c",
-    script,
-  ]);
+  await using _writer = await lockedElsewhere(path, script);
   expectResult(await kill(path), { code: 0, stderr: `sent SIGTERM to process ${job.pid}` });
   assert(!exists(path));
 });

@@ -4,9 +4,7 @@
  */
 import { assert, assertEquals, assertMatch, assertNotMatch } from "@std/assert";
 import { INTERNALS } from "../stress/stress.ts";
-import { fixture, lockedElsewhere, run, SIPID, TempDir } from "../support.ts";
-
-const ROOT = new URL("../../", import.meta.url).pathname;
+import { fixture, lockedElsewhere, ROOT, run, SIPID, TempDir } from "../support.ts";
 
 /** Called in a directory with web.pid (a job), stale.pid, bad.pid, empty.pid, locked.pid and web.log. */
 interface Provoked {

@@ -13,6 +13,7 @@ import {
   deadPid,
   expectResult,
   fixture,
+  fixtureCommand,
   isRunning,
   type Result,
   run,
@@ -24,12 +25,7 @@ import {
   until,
 } from "../support.ts";
 
-const DENO = Deno.execPath();
-const DAEMON = [
-  DENO,
-  ..."run --quiet --no-check --no-lock --no-config --allow-all".split(" "),
-  new URL("../fixtures/daemon.ts", import.meta.url).pathname,
-];
+const DAEMON = fixtureCommand("daemon");
 
 /** A running proxy, with what it says on stderr in a file. */
 class Proxied implements AsyncDisposable {

@@ -1,8 +1,7 @@
 /** The example BOSH release: complete, consistent, and its scripts as BOSH renders them. */
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { expectResult, run, TempDir } from "../support.ts";
+import { expectResult, ROOT, run, TempDir } from "../support.ts";
 
-const ROOT = new URL("../../", import.meta.url).pathname;
 const RELEASE = `${ROOT}example/release`;
 
 Deno.test("the example release is complete and consistent", async () => {

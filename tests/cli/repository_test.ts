@@ -1,8 +1,7 @@
 /** What is installed, released and documented, against what the binary does. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { expectResult, run, sipid, TempDir } from "../support.ts";
+import { expectResult, ROOT, run, sipid, TempDir } from "../support.ts";
 
-const ROOT = new URL("../../", import.meta.url).pathname;
 const MANUAL = `${ROOT}docs/sipid.1`;
 const COMMANDS = ["claim", "kill", "status", "wait-until-healthy", "pidproxy", "help"];
 

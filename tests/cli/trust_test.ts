@@ -1,14 +1,21 @@
 /** Who can have a process signalled through a pidfile, when root acts on it. */
 import { assertEquals } from "@std/assert";
-import { expectResult, fixture, isRunning, Running, sipid, TempDir } from "../support.ts";
+import {
+  AS_NOBODY,
+  expectResult,
+  fixture,
+  isRunning,
+  NOBODY,
+  Running,
+  sipid,
+  TempDir,
+} from "../support.ts";
 
-const NOBODY = 65534;
 const isRoot = Deno.uid() === 0;
 
 /** A process of nobody's, or of our own if we are not root. */
 function nobodysJob(): Promise<Running> {
-  const drop = isRoot ? `setpriv --reuid=${NOBODY} --regid=${NOBODY} --clear-groups --` : "";
-  return Running.start("sh", ["-c", `echo ready; exec ${drop} sleep 600`]);
+  return Running.start("sh", ["-c", `echo ready; exec ${AS_NOBODY.join(" ")} sleep 600`]);
 }
 
 interface Case {

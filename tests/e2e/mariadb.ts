@@ -1,6 +1,5 @@
 /** A real MariaDB for the tests. */
-import { expectResult, run, type TempDir } from "../support.ts";
-import { untilTrue } from "./supervisor.ts";
+import { expectResult, run, type TempDir, until } from "../support.ts";
 
 /** A database of the test's own: no network, its own directory, its own socket. */
 export class Database {
@@ -50,7 +49,7 @@ export class Database {
 
   async untilUp(): Promise<void> {
     const args = ["--no-defaults", "--user=root", `--socket=${this.socket}`, "ping"];
-    await untilTrue(async () => (await run("mariadb-admin", args)).code === 0, "MariaDB is up");
+    await until(async () => (await run("mariadb-admin", args)).code === 0, "MariaDB is up");
   }
 
   get pid(): number {

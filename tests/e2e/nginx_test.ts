@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { closedPort } from "../servers.ts";
 import { isRunning, SIPID, TempDir, until } from "../support.ts";
-import { Supervisor, untilTrue } from "./supervisor.ts";
+import { Supervisor } from "./supervisor.ts";
 
 /** An nginx of the test's own, with one worker. */
 class Nginx {
@@ -85,7 +85,7 @@ Deno.test("nginx under pidproxy: start, serve, HUP, a graceful QUIT, a killed ma
   const { master, workers } = nginx;
   nginx.configure("two");
   assertMatch(await supervisor.ctl("signal", "HUP", "web"), /web: signalled/);
-  await untilTrue(async () => await nginx.page() === "two", "the new configuration is served");
+  await until(async () => await nginx.page() === "two", "the new configuration is served");
   assertEquals(nginx.master, master);
   await until(() => !isRunning(workers[0]!), "the old worker has ended");
 
@@ -105,7 +105,7 @@ Deno.test("nginx under pidproxy: start, serve, HUP, a graceful QUIT, a killed ma
     () => supervisor.log().includes("exited: web (exit status 1; not expected)"),
     "exit 1",
   );
-  await untilTrue(async () => await nginx.page() === "two", "it serves again");
+  await until(async () => await nginx.page() === "two", "it serves again");
   assert(nginx.master !== killed[0]);
   assertMatch(
     supervisor.log("web"),

@@ -3,15 +3,21 @@
  * of both is measured here, and printed.
  */
 import { assert, assertEquals, assertGreater, assertLess, assertMatch } from "@std/assert";
-import { isRunning, run, Running, SIPID, TempDir, until } from "../support.ts";
+import {
+  fixture,
+  fixtureCommand,
+  isRunning,
+  print,
+  run,
+  Running,
+  SIPID,
+  TempDir,
+  until,
+} from "../support.ts";
 import { Database } from "./mariadb.ts";
 import { PYTHON_PIDPROXY, Supervisor } from "./supervisor.ts";
 
-const DAEMON = [
-  Deno.execPath(),
-  ..."run --quiet --no-check --no-lock --no-config --allow-all".split(" "),
-  new URL("../fixtures/daemon.ts", import.meta.url).pathname,
-];
+const DAEMON = fixtureCommand("daemon");
 /** As mysqld_safe: deaf to signals, and there until the daemon is gone. */
 const SAFE = ["/bin/sh", "-c", 'trap "" TERM INT QUIT HUP; "$@" & wait $!', "sh", ...DAEMON];
 
@@ -149,10 +155,7 @@ compare(
   "HUP while the pidfile is an old one, naming a stranger",
   async (proxy) => {
     using dir = new TempDir();
-    await using stranger = await Running.start(DAEMON[0]!, [
-      ...DAEMON.slice(1),
-      dir.file("stranger"),
-    ]);
+    await using stranger = await fixture("daemon", dir.file("stranger"));
     const path = dir.write("p", String(stranger.pid));
     await using running = await proxied(proxy, path, ...DAEMON, dir.file("other"));
     await running.line(/ready/);
@@ -220,7 +223,5 @@ compare(
 Deno.test("the table", () => {
   assert(measured.length > 0);
   const rows = [["", "sipid pidproxy", "Supervisor 4.2's"], ["---", "---", "---"], ...measured];
-  Deno.stdout.writeSync(
-    new TextEncoder().encode(`\n${rows.map((row) => `| ${row.join(" | ")} |`).join("\n")}\n`),
-  );
+  for (const row of rows) print(`| ${row.join(" | ")} |`);
 });

@@ -1,7 +1,17 @@
 /** A minimal Debian with a real Monit and the example release, in namespaces of its own. */
-import { expectResult, type Result, run, Running, SIPID, TempDir, until } from "../support.ts";
+import {
+  exists,
+  expectResult,
+  readIfExists,
+  type Result,
+  ROOT,
+  run,
+  Running,
+  SIPID,
+  TempDir,
+  until,
+} from "../support.ts";
 
-const ROOT = new URL("../../", import.meta.url).pathname;
 const RELEASE = `${ROOT}example/release`;
 /** Nothing of the environment of the machine comes in. */
 const CLEAN = { env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin" }, clearEnv: true };
@@ -95,13 +105,12 @@ export class Stemcell implements AsyncDisposable {
 
   /** Waits until Monit says of the job what matches. */
   async untilMonit(status: RegExp): Promise<void> {
-    const limit = performance.now() + 60_000;
-    for (;;) {
+    let line = "";
+    await until(async () => {
       const summary = (await this.monit("summary", "-B")).split("\n");
-      const line = summary.find((it) => it.trim().startsWith(`${this.job} `)) ?? "";
-      if (status.test(line)) return;
-      if (performance.now() > limit) throw new Error(`Monit never said ${status}: ${line}`);
-    }
+      line = summary.find((it) => it.trim().startsWith(`${this.job} `)) ?? "";
+      return status.test(line);
+    }, () => `Monit reports ${status}; it reports ${line}`);
   }
 
   /** Tells Monit what to do with the job, and waits until it is done. */
@@ -120,8 +129,7 @@ export class Stemcell implements AsyncDisposable {
 
   /** What web and its scripts have logged. */
   get log(): string {
-    const path = "var/vcap/sys/log/web/web.log";
-    return isThere(`/proc/${this.#init}/root/${path}`) ? this.read(path) : "";
+    return readIfExists(`/proc/${this.#init}/root/var/vcap/sys/log/web/web.log`) ?? "";
   }
 
   /** The PIDs, as they are inside, of the processes of this name that run. */
@@ -139,17 +147,8 @@ export class Stemcell implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#namespace?.[Symbol.asyncDispose]();
-    await until(() => !isThere(`/proc/${this.#init}`), "everything in the namespace has ended");
+    await until(() => !exists(`/proc/${this.#init}`), "everything in the namespace has ended");
     this.#dir[Symbol.dispose]();
-  }
-}
-
-function isThere(path: string): boolean {
-  try {
-    Deno.statSync(path);
-    return true;
-  } catch {
-    return false;
   }
 }
 

@@ -1,5 +1,5 @@
 /** A real supervisord in a directory of its own, ended by its own PID. */
-import { run, type TempDir } from "../support.ts";
+import { run, type TempDir, until } from "../support.ts";
 
 /** The Python original, as Debian installs it. */
 export const PYTHON_PIDPROXY = "/usr/bin/pidproxy";
@@ -59,7 +59,7 @@ export class Supervisor implements AsyncDisposable {
       stderr: "null",
     }).spawn();
     const supervisor = new Supervisor(dir, child);
-    await untilTrue(
+    await until(
       async () => (await supervisor.ctl("pid")).trim() === String(child.pid),
       "it answers",
     );
@@ -87,13 +87,5 @@ export class Supervisor implements AsyncDisposable {
     // It stops its programs, each by its stop signal, before it ends.
     this.#child.kill("SIGTERM");
     await this.#child.status;
-  }
-}
-
-/** Waits for something that takes a question to find out; fails after a minute. */
-export async function untilTrue(condition: () => Promise<boolean>, what: string): Promise<void> {
-  const limit = performance.now() + 60_000;
-  while (!await condition()) {
-    if (performance.now() > limit) throw new Error(`it never came to this: ${what}`);
   }
 }

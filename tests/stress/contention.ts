@@ -1,7 +1,7 @@
 /** Many claims and kills at once on few pidfiles. */
 import { delay } from "@std/async/delay";
-import { isRunning, run, SIPID } from "../support.ts";
-import { broken, contentOf, Job, type Part, type Row } from "./stress.ts";
+import { isRunning, Job, readIfExists, run, SIPID } from "../support.ts";
+import { broken, type Part, type Row } from "./stress.ts";
 
 /** A job claims its seat, and shows by a lock of its own that it sits there alone. */
 const JOB = `"$SIPID" claim --pid $$ --pid-file "$1" 2>/dev/null || exit 98
@@ -61,7 +61,7 @@ class Seat {
 
   async lookUntil(done: () => boolean): Promise<void> {
     while (!done()) {
-      const content = contentOf(this.path);
+      const content = readIfExists(this.path);
       this.looks++;
       if (content !== undefined && content !== "") {
         const job = this.#jobs.get(content);
@@ -92,7 +92,7 @@ export const contention: Part = async ({ dir, long }) => {
 
   for (const { path } of seats) {
     await run(SIPID, ["kill", "--pid-file", path]);
-    if (contentOf(path) !== undefined) broken("the last kill removes the pidfile", path);
+    if (readIfExists(path) !== undefined) broken("the last kill removes the pidfile", path);
     const held = await run("flock", ["--nonblock", `${path}.held`, "true"]);
     if (held.code !== 0) broken("no lock is left behind", path);
     const claim = await run(SIPID, ["claim", "--pid", String(bystander.pid), "--pid-file", path]);

@@ -1,6 +1,6 @@
 /** Every system call on the pidfile, failing in every way; and too few files, too little memory. */
-import { run, SIPID } from "../support.ts";
-import { assertTame, broken, contentOf, inParallel, Job, type Part, type Row } from "./stress.ts";
+import { inParallel, Job, readIfExists, run, SIPID } from "../support.ts";
+import { assertTame, broken, type Part, type Row } from "./stress.ts";
 
 const STALE = "2147483647";
 const ERRORS = [
@@ -77,7 +77,7 @@ async function trial(one: Case, dir: string, inject: string[]) {
     SIPID,
     ...one.args(path, job),
   ]);
-  const after = contentOf(path);
+  const after = readIfExists(path);
   const calls = Deno.readTextFileSync(trace);
   const facts = { case: one.name, inject, before, after, result };
   assertTame(result, facts);
@@ -105,7 +105,7 @@ async function trial(one: Case, dir: string, inject: string[]) {
   const kill = await run(SIPID, ["kill", "--pid-file", path]);
   const claim = await run(SIPID, ["claim", "--pid", String(Deno.pid), "--pid-file", path]);
   if (kill.code !== 0 || claim.code !== 0) broken("the next ones work", { facts, kill, claim });
-  if (contentOf(`${dir}/.web.pid.new`) !== undefined) broken("nothing is left behind", facts);
+  if (readIfExists(`${dir}/.web.pid.new`) !== undefined) broken("nothing is left behind", facts);
   return { calls, code };
 }
 
@@ -159,7 +159,7 @@ async function scarce(dir: string, what: string, flag: string, limits: number[])
     const script = `ulimit ${flag} ${limit} && exec "$@"`;
     const args = ["-c", script, "sh", SIPID, "claim", "--pid", String(job.pid), "--pid-file", path];
     const { code, stderr } = await run("sh", args);
-    const after = contentOf(path);
+    const after = readIfExists(path);
     const said = / sipid [a-z-]+: /.test(stderr);
     if (said || code === 0) started++;
     if (code === 0) done++;

@@ -1,18 +1,8 @@
 /** Random and structured input: pidfiles, argument lists, durations. */
 import { MAX_DURATION_MS, parseDuration } from "../../lib/duration.ts";
 import { parse } from "../../lib/pidfile/content.ts";
-import { isRunning, run, SIPID } from "../support.ts";
-import {
-  broken,
-  contentOf,
-  inParallel,
-  INTERNALS,
-  Job,
-  type Part,
-  peakOf,
-  type Random,
-  type Row,
-} from "./stress.ts";
+import { inParallel, isRunning, Job, readIfExists, run, SIPID } from "../support.ts";
+import { broken, INTERNALS, type Part, peakOf, type Random, type Row } from "./stress.ts";
 
 export const fuzz: Part = async (stress) => [
   parser(stress.random, stress.long ? 1_000_000 : 100_000),
@@ -198,7 +188,9 @@ async function pidfiles(random: Random, dir: string, times: number): Promise<Row
     }
     if (!isRunning(bystander.pid)) broken("who is not named in plain decimal lives", facts);
     // A number that is somebody's by chance of the disguise is no PID of anything here.
-    if (code === 1 && contentOf(path) === undefined) broken("a refused kill keeps the file", facts);
+    if (code === 1 && readIfExists(path) === undefined) {
+      broken("a refused kill keeps the file", facts);
+    }
   });
   return {
     what: "kills by pidfiles that nearly name a bystander",
@@ -255,7 +247,7 @@ async function hugeFile(dir: string): Promise<Row> {
   file.truncateSync(2 ** 30);
   const peaks = [];
   for (const path of [small, huge]) {
-    const { code, peak, stderr } = await peakOf(dir, ["kill", "--pid-file", path]);
+    const { code, peak, stderr } = await peakOf(["kill", "--pid-file", path]);
     if (code !== 1) broken("what is no PID is refused", { path, code, stderr });
     peaks.push(peak);
   }

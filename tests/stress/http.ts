@@ -1,7 +1,7 @@
 /** Whatever may answer a probe. */
 import { rawServer, readRequest } from "../servers.ts";
-import { run, SIPID } from "../support.ts";
-import { assertTame, broken, inParallel, type Part, peakOf, type Random } from "./stress.ts";
+import { inParallel, run, SIPID } from "../support.ts";
+import { assertTame, broken, type Part, peakOf, type Random } from "./stress.ts";
 
 /** What a server sends; endless ones end with the connection. */
 type Answer = () => Iterable<string | Uint8Array>;
@@ -62,13 +62,13 @@ async function serve(connection: Deno.TcpConn, answer: Answer): Promise<void> {
 const LIMIT = 300;
 const BRIEFLY = ["--timeout", `${LIMIT}ms`, "--polling-frequency", "100ms"];
 
-export const http: Part = async ({ dir, long, random }) => {
+export const http: Part = async ({ long, random }) => {
   const kinds = Object.entries(ANSWERS);
   let most = 0;
   await inParallel(kinds, 2, async ([name, answer]) => {
     await using server = rawServer((connection) => serve(connection, answer));
     const args = ["wait-until-healthy", "--url", server.url, ...BRIEFLY];
-    const { peak, ...result } = await peakOf(dir, args);
+    const { peak, ...result } = await peakOf(args);
     const facts = { name, peak, result };
     assertTame(result, facts);
     if (result.code !== 1) broken("only 200 is healthy", facts);

@@ -1,7 +1,7 @@
 /** sipid itself ended by a signal, at a random moment of claim and kill. */
 import { delay } from "@std/async/delay";
-import { run, SIPID } from "../support.ts";
-import { broken, contentOf, Job, measure, type Part, type Random } from "./stress.ts";
+import { Job, readIfExists, run, SIPID } from "../support.ts";
+import { broken, measure, type Part, type Random } from "./stress.ts";
 
 const STALE = "2147483647";
 
@@ -40,21 +40,21 @@ async function oneRound(
   const pid = String(job.pid);
 
   await interrupt(["claim", "--pid", pid, "--pid-file", path], signal, moment());
-  const now = contentOf(path);
+  const now = readIfExists(path);
   const kind = now === pid ? "new" : now === before ? "old" : now === "" ? "empty" : undefined;
   if (kind === undefined) broken("a pidfile is old, new or empty", { before, now, pid });
   const claim = await run(SIPID, ["claim", "--pid", pid, "--pid-file", path]);
   const expected = kind === "new" ? 1 : 0;
-  if (claim.code !== expected || contentOf(path) !== pid) {
-    broken("the next claim works", { kind, claim, now: contentOf(path) });
+  if (claim.code !== expected || readIfExists(path) !== pid) {
+    broken("the next claim works", { kind, claim, now: readIfExists(path) });
   }
 
   await interrupt(["kill", "--pid-file", path], signal, moment());
-  const left = contentOf(path);
+  const left = readIfExists(path);
   if (left !== undefined && left !== pid) broken("a kill writes nothing", { left, pid });
   const kill = await run(SIPID, ["kill", "--pid-file", path]);
   if (kill.code !== 0) broken("the next kill works", kill);
-  if (contentOf(path) !== undefined) broken("the next kill removes the file", kill);
+  if (readIfExists(path) !== undefined) broken("the next kill removes the file", kill);
   const status = await job.status;
   if (status.signal !== "SIGTERM") broken("the process is stopped", status);
   return kind;
@@ -73,5 +73,5 @@ async function interrupt(args: string[], signal: Deno.Signal, after: number): Pr
 }
 
 function removeIfThere(path: string): void {
-  if (contentOf(path) !== undefined) Deno.removeSync(path);
+  if (readIfExists(path) !== undefined) Deno.removeSync(path);
 }

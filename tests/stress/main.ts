@@ -5,6 +5,7 @@
  * It runs in namespaces of its own (see the task in deno.json): what it starts cannot meet a
  * process of the machine, and ends with it.
  */
+import { print } from "../support.ts";
 import { parseArgs } from "@std/cli/parse-args";
 import { contention } from "./contention.ts";
 import { faults } from "./faults.ts";
@@ -35,10 +36,6 @@ const seed = Number(options.seed ?? crypto.getRandomValues(new Uint32Array(1))[0
 const wanted = words.filter((word) => word !== "long");
 if (wanted.length === 0) wanted.push(...Object.keys(PARTS));
 
-function say(text: string): void {
-  Deno.stdout.writeSync(new TextEncoder().encode(`${text}\n`));
-}
-
 function table(rows: readonly (readonly string[])[]): string {
   const widths = rows[0]!.map((_, k) => Math.max(...rows.map((row) => row[k]!.length)));
   return rows.map((row) => `| ${row.map((cell, k) => cell.padEnd(widths[k]!)).join(" | ")} |`)
@@ -46,7 +43,7 @@ function table(rows: readonly (readonly string[])[]): string {
 }
 
 const begin = performance.now();
-say(`seed ${seed}, ${long ? "long" : "short"} run`);
+print(`seed ${seed}, ${long ? "long" : "short"} run`);
 const rows: (Row & { part: string })[] = [];
 for (const name of wanted) {
   const part = PARTS[name];
@@ -59,10 +56,10 @@ for (const name of wanted) {
     const done = await part({ random, long, dir });
     const seconds = (performance.now() - start) / 1000;
     rows.push(...done.map((row) => ({ ...row, part: name })));
-    say(`${name}: held, ${seconds.toFixed(0)} s`);
+    print(`${name}: held, ${seconds.toFixed(0)} s`);
   } catch (error) {
-    say(`${name}: ${error instanceof Error ? error.stack : error}`);
-    say(
+    print(`${name}: ${error instanceof Error ? error.stack : error}`);
+    print(
       `repeat it with: make stress ARGS="--seed ${seed}${long ? " long" : ""} ${name}"`,
     );
     Deno.exitCode = 1;
@@ -71,10 +68,12 @@ for (const name of wanted) {
   }
   if (Deno.exitCode !== 0) Deno.exit();
 }
-say("");
-say(table([
+print("");
+print(table([
   ["part", "what", "times", "seen"],
   ...rows.map(({ part, what, times, seen }) => [part, what, String(times), seen]),
 ]));
-for (const { note } of rows) if (note !== undefined) say(`\n${note}`);
-say(`\nevery promise held, in ${((performance.now() - begin) / 1000).toFixed(0)} s, seed ${seed}`);
+for (const { note } of rows) if (note !== undefined) print(`\n${note}`);
+print(
+  `\nevery promise held, in ${((performance.now() - begin) / 1000).toFixed(0)} s, seed ${seed}`,
+);

@@ -1,7 +1,7 @@
 /** pidproxy, asked to end at a random moment, and killed. */
 import { delay } from "@std/async/delay";
-import { isRunning, SIPID } from "../support.ts";
-import { broken, contentOf, Job, type Part, type Random, type Row } from "./stress.ts";
+import { isRunning, Job, readIfExists, SIPID } from "../support.ts";
+import { broken, type Part, type Random, type Row } from "./stress.ts";
 
 /** Like mysqld_safe: deaf, and gone when its daemon is. */
 const SAFE = `trap : TERM INT QUIT HUP
@@ -73,7 +73,7 @@ async function oneRound(path: string, script: string, random: Random): Promise<s
   const late = setTimeout(() => child.kill("SIGKILL"), 30_000);
   const status = await child.status;
   clearTimeout(late);
-  const facts = { path, status, log: contentOf(log), pidfile: contentOf(path) };
+  const facts = { path, status, log: readIfExists(log), pidfile: readIfExists(path) };
   if (status.signal === "SIGKILL") broken("it ends when it is asked to", facts);
   const left = marked(mark);
   if (left.length > 0) broken("nothing is left running", { ...facts, left });

@@ -1,7 +1,7 @@
 /** PIDs recycled on purpose, and the wall clock moved about. Works in a PID namespace alone. */
 import { delay } from "@std/async/delay";
-import { isRunning, run, SIPID, until } from "../support.ts";
-import { broken, contentOf, Job, type Part, type Random, type Row } from "./stress.ts";
+import { isRunning, Job, readIfExists, run, SIPID, until } from "../support.ts";
+import { broken, type Part, type Random, type Row } from "./stress.ts";
 
 const DEAF = 'trap "" TERM; while :; do sleep 600 & wait $!; done';
 
@@ -24,13 +24,13 @@ async function oneRound(base: string, random: Random): Promise<boolean> {
   const path = `${base}.pid`;
   const log = `${base}.log`;
   await using job = new Job("trap '' TERM; exec sleep 600");
-  await until(() => contentOf(`/proc/${job.pid}/comm`) === "sleep\n", "the job is deaf");
+  await until(() => readIfExists(`/proc/${job.pid}/comm`) === "sleep\n", "the job is deaf");
   Deno.writeTextFileSync(path, String(job.pid));
   const kill = new Deno.Command("sh", {
     args: ["-c", `exec ${SIPID} kill --pid-file ${path} --grace-period 1500ms 2>${log}`],
     stdin: "null",
   }).spawn();
-  await until(() => /sent SIGTERM/.test(contentOf(log) ?? ""), "SIGTERM is sent");
+  await until(() => /sent SIGTERM/.test(readIfExists(log) ?? ""), "SIGTERM is sent");
   await delay(random.next() * 300);
   // Held while the number changes hands, so that the change falls between two of its looks.
   const isHeld = random.below(4) > 0;
@@ -40,7 +40,7 @@ async function oneRound(base: string, random: Random): Promise<boolean> {
   await using stranger = await bornAs(job.pid);
   if (isHeld) kill.kill("SIGCONT");
   const { code } = await kill.status;
-  const text = contentOf(log)!;
+  const text = readIfExists(log)!;
   if (code !== 0 || !/exited after/.test(text)) broken("kill sees that its process is gone", text);
   if (/SIGKILL/.test(text)) broken("no stranger is killed", text);
   if (!isRunning(stranger.pid)) broken("the stranger lives", text);
@@ -60,7 +60,7 @@ async function bornAs(pid: number): Promise<Job> {
 export const clock: Part = async ({ dir, long, random }) => {
   const library = [...Deno.readDirSync("/usr/lib")].filter((it) => it.isDirectory)
     .map(({ name }) => `/usr/lib/${name}/faketime/libfaketime.so.1`)
-    .find((it) => contentOf(it) !== undefined);
+    .find((it) => readIfExists(it) !== undefined);
   if (library === undefined) broken("libfaketime is installed", {});
   const rows: Row[] = [];
   const server = Deno.serve(

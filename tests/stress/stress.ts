@@ -1,5 +1,5 @@
 /** What every part of the stress has: a source of chance that can be repeated, and a verdict. */
-import { run, SIPID } from "../support.ts";
+import { measureUsage, type Result, run, SIPID } from "../support.ts";
 
 /** Numbers by chance, the same ones for the same seed. Source: mulberry32 by Tommy Ettinger. */
 export class Random {
@@ -69,57 +69,6 @@ export function assertTame(
   if (INTERNALS.test(result.stderr)) broken("a user sees no internals", { facts, result });
 }
 
-/** A job: a sleeping process, ended with the block. */
-export class Job implements AsyncDisposable {
-  readonly #child: Deno.ChildProcess;
-
-  constructor(script = "exec sleep 7200") {
-    this.#child = new Deno.Command("sh", {
-      args: ["-c", script],
-      stdin: "null",
-      stdout: "null",
-      stderr: "null",
-    }).spawn();
-  }
-  get pid(): number {
-    return this.#child.pid;
-  }
-  get status(): Promise<Deno.CommandStatus> {
-    return this.#child.status;
-  }
-  async [Symbol.asyncDispose](): Promise<void> {
-    try {
-      this.#child.kill("SIGKILL");
-    } catch {
-      // It has ended already.
-    }
-    await this.#child.status;
-  }
-}
-
-/** The content of a file; undefined when there is none. */
-export function contentOf(path: string): string | undefined {
-  try {
-    return Deno.readTextFileSync(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
-}
-
-/** Calls `work` for every item, `width` of them at a time. */
-export async function inParallel<T>(
-  items: readonly T[],
-  width: number,
-  work: (item: T, index: number) => Promise<void>,
-): Promise<void> {
-  const entries = items.entries();
-  const worker = async (): Promise<void> => {
-    for (const [index, item] of entries) await work(item, index);
-  };
-  await Promise.all(Array.from({ length: width }, worker));
-}
-
 /** Milliseconds that a run of sipid takes here, from its start to its end. */
 export async function measure(...args: string[]): Promise<number> {
   const times: number[] = [];
@@ -127,11 +76,10 @@ export async function measure(...args: string[]): Promise<number> {
   return times.sort((a, b) => a - b)[2]!;
 }
 
-/** A run of sipid, and the most memory it had, in KiB. */
-export async function peakOf(dir: string, args: string[]) {
-  const report = Deno.makeTempFileSync({ dir });
-  const result = await run("time", ["-q", "-f", "%M", "-o", report, SIPID, ...args]);
-  const peak = Number(Deno.readTextFileSync(report).trim().split("\n").at(-1));
-  if (!(peak > 1_000)) broken("memory is measured", { peak });
+/** Runs sipid and measures its peak memory, in KiB. */
+export async function peakOf(args: string[]): Promise<Result & { peak: number }> {
+  const { result, usage } = await measureUsage("%M", SIPID, args);
+  const peak = Number(usage);
+  if (!(peak > 1_000)) broken("memory is measured", { usage });
   return { ...result, peak };
 }

@@ -1,6 +1,6 @@
 /** Hostile environments, closed and full streams, signals, a busy machine. */
-import { run, SIPID } from "../support.ts";
-import { broken, contentOf, inParallel, Job, type Part, type Row, type Stress } from "./stress.ts";
+import { inParallel, Job, readIfExists, run, SIPID } from "../support.ts";
+import { broken, type Part, type Row, type Stress } from "./stress.ts";
 
 const STALE = "2147483647";
 
@@ -50,7 +50,7 @@ async function story(dir: string, env: Record<string, string>) {
       text.replaceAll(dir, "DIR").replace(/[\d:T.-]+Z|after \d+(?:us|ms)|"uptimeSeconds":\d+/g, "")
         .replaceAll(String(job.pid), "PID");
     told.push([result.code, result.signal, plain(result.stdout), plain(result.stderr)]);
-    if (args[0] === "claim" && contentOf(path) !== String(job.pid)) {
+    if (args[0] === "claim" && readIfExists(path) !== String(job.pid)) {
       broken("it claims", { env, told });
     }
   }
@@ -83,7 +83,7 @@ async function environment({ dir, long, random }: Stress): Promise<Row> {
     if (found.left.join() !== "cwd") {
       broken("nothing is written", { name, value, left: found.left });
     }
-    if (contentOf(`${dir}/written/by/it`) !== undefined) {
+    if (readIfExists(`${dir}/written/by/it`) !== undefined) {
       broken("nothing is written", { name, value });
     }
   });
@@ -103,7 +103,7 @@ async function relativeTmpdir(dir: string): Promise<void> {
   const args = ["claim", "--pid", "17", "--pid-file", path];
   for (const TMPDIR of ["", "tmp"]) {
     const { code } = await run(SIPID, args, { env: { TMPDIR }, cwd: dir });
-    if (code !== 1 || contentOf(path) !== STALE) {
+    if (code !== 1 || readIfExists(path) !== STALE) {
       broken("what does not start changes nothing", code);
     }
   }
@@ -120,7 +120,7 @@ async function streams(dir: string): Promise<Row> {
       cat ${path}
       "$SIPID" kill --pid-file ${path} ${way}`;
     const { stdout } = await run("sh", ["-c", script], { env: { SIPID } });
-    const facts = { way, stdout, left: contentOf(path) };
+    const facts = { way, stdout, left: readIfExists(path) };
     if (!stdout.endsWith(String(job.pid))) broken("it claims whatever its streams are", facts);
     if (facts.left !== undefined) broken("it removes whatever its streams are", facts);
     if ((await job.status).signal !== "SIGTERM") broken("it kills whatever its streams are", facts);
