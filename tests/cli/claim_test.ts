@@ -1,4 +1,4 @@
-/** sipid claim, compiled, on real files, locks and processes. */
+/** The compiled `sipid claim` on real files, locks and processes. */
 import { assert, assertEquals, assertLess, assertMatch } from "@std/assert";
 import {
   asNobody,
@@ -32,7 +32,7 @@ Deno.test("claim creates the directory and its parents", async () => {
   assertEquals(Deno.readTextFileSync(dir.file("a/b/c/web.pid")), "17");
 });
 
-Deno.test("claim honours the umask for directories and for the file", async () => {
+Deno.test("claim applies the umask to directories and to the file", async () => {
   using dir = new TempDir();
   const path = dir.file("a/web.pid");
   const script = `umask 027; exec ${SIPID} claim --pid 17 --pid-file ${path}`;
@@ -41,7 +41,7 @@ Deno.test("claim honours the umask for directories and for the file", async () =
   assertEquals(Deno.statSync(path).mode! & 0o777, 0o640);
 });
 
-Deno.test("claim gives a new file the mode 0644", async () => {
+Deno.test("claim creates a new file with mode 0644", async () => {
   using dir = new TempDir();
   const path = dir.file("web.pid");
   assertDone(
@@ -53,7 +53,7 @@ Deno.test("claim gives a new file the mode 0644", async () => {
   assertEquals(Deno.statSync(path).mode! & 0o777, 0o644);
 });
 
-Deno.test("claim takes a pidfile in the working directory and in /", async () => {
+Deno.test("claim accepts a pidfile in the working directory, and rejects /", async () => {
   using dir = new TempDir();
   const args = ["claim", "--pid", "17", "--pid-file", "web.pid"];
   assertDone(await run(SIPID, args, { cwd: dir.path }));
@@ -66,8 +66,8 @@ const STALE: Record<
   (dir: TempDir) => string | Uint8Array | Promise<string>
 > = {
   "an empty file": () => "",
-  "garbage": () => "no pid at all\nnot here either\n",
-  "bytes that are no text": () => new Uint8Array([0, 255, 17, 0]),
+  "garbage": () => "not a PID\nnor here\n",
+  "bytes that are not text": () => new Uint8Array([0, 255, 17, 0]),
   "-100": () => "-100",
   "a number too large for a PID": () => "2147483648",
   "a dead process": async () => `${await deadPid()}\n`,
@@ -90,7 +90,7 @@ Deno.test("claim replaces a zombie", async () => {
   assert(Deno.readTextFileSync(`/proc/${pid}/stat`).includes(") Z "), "it is still there");
 });
 
-Deno.test("claim replaces the number of a thread, which is no process", async () => {
+Deno.test("claim replaces the ID of a thread, which is not a PID", async () => {
   using dir = new TempDir();
   await using holder = await fixture("exits_on_term");
   const tasks = [...Deno.readDirSync(`/proc/${holder.pid}/task`)].map((
@@ -114,7 +114,7 @@ Deno.test("claim does not replace a process whose first thread has exited", asyn
   );
 });
 
-Deno.test("claim is refused while the process in the file is running, and names it", async () => {
+Deno.test("claim fails while the process in the file is running, and names it", async () => {
   using dir = new TempDir();
   await using holder = await fixture("exits_on_term");
   const path = dir.write("web.pid", `${holder.pid}\n`);
@@ -130,7 +130,7 @@ Deno.test("claim is refused while the process in the file is running, and names 
   assertEquals(Deno.readTextFileSync(path), `${holder.pid}\n`);
 });
 
-Deno.test("claim tells the start of a process to the second or so", async () => {
+Deno.test("claim prints when a process started, to about a second", async () => {
   using dir = new TempDir();
   const before = Date.now();
   await using holder = await fixture("exits_on_term");
@@ -140,7 +140,7 @@ Deno.test("claim tells the start of a process to the second or so", async () => 
   assertLess(Math.abs(since - before), 3_000);
 });
 
-Deno.test("claim is refused for the PID that is in the file already", async () => {
+Deno.test("claim fails if the PID is in the file already", async () => {
   using dir = new TempDir();
   await using holder = await fixture("exits_on_term");
   const path = dir.write("web.pid", String(holder.pid));
@@ -150,7 +150,7 @@ Deno.test("claim is refused for the PID that is in the file already", async () =
   });
 });
 
-Deno.test("claim is refused to nobody while a process of root runs", async () => {
+Deno.test("claim by an unprivileged user fails while root's process is running", async () => {
   using dir = new TempDir();
   const path = dir.write("web.pid", Deno.uid() === 0 ? String(Deno.pid) : "1");
   Deno.chmodSync(path, 0o666);
@@ -166,7 +166,7 @@ Deno.test("claim is refused to nobody while a process of root runs", async () =>
   );
 });
 
-Deno.test("claim is refused within half a second while another program locks the file", async () => {
+Deno.test("claim fails within half a second while another process locks the file", async () => {
   using dir = new TempDir();
   const path = dir.write("web.pid", "");
   await using locker = await lockedElsewhere(path);
@@ -178,14 +178,14 @@ Deno.test("claim is refused within half a second while another program locks the
   assertEquals(Deno.readTextFileSync(path), "");
 });
 
-Deno.test("claim waits for a lock that is given back in time", async () => {
+Deno.test("claim waits for a lock that is released in time", async () => {
   using dir = new TempDir();
   const path = dir.write("web.pid", "");
   await using _locker = await lockedElsewhere(path, "echo ready; sleep 0.1");
   assertDone(await claim(17, path));
 });
 
-Deno.test("claim shortens a longer content and lengthens a shorter one", async () => {
+Deno.test("claim replaces longer and shorter content as a whole", async () => {
   using dir = new TempDir();
   for (const old of ["2147483647garbage", "x", " ".repeat(100)]) {
     assertDone(await claim(1234567, dir.write("web.pid", old)));
@@ -201,7 +201,7 @@ Deno.test("claim replaces a file of a gigabyte", async () => {
   assertEquals(Deno.readTextFileSync(path), "17");
 });
 
-const NO_REGULAR_FILES: Record<string, (path: string) => unknown> = {
+const NOT_REGULAR_FILES: Record<string, (path: string) => unknown> = {
   "a directory": (path) => Deno.mkdirSync(path),
   "a symlink": (path) => {
     Deno.writeTextFileSync(`${path}.target`, "untouched");
@@ -209,8 +209,8 @@ const NO_REGULAR_FILES: Record<string, (path: string) => unknown> = {
   },
   "a FIFO": (path) => new Deno.Command("mkfifo", { args: [path] }).outputSync(),
 };
-for (const [what, make] of Object.entries(NO_REGULAR_FILES)) {
-  Deno.test(`claim and kill refuse ${what} and leave it alone`, async () => {
+for (const [what, make] of Object.entries(NOT_REGULAR_FILES)) {
+  Deno.test(`claim and kill reject ${what} and leave it unchanged`, async () => {
     using dir = new TempDir();
     const path = dir.file("web.pid");
     make(path);
@@ -227,7 +227,7 @@ for (const [what, make] of Object.entries(NO_REGULAR_FILES)) {
   });
 }
 
-Deno.test("claim does not follow a symlink that leads nowhere", async () => {
+Deno.test("claim does not follow a dangling symlink", async () => {
   using dir = new TempDir();
   Deno.symlinkSync(dir.file("target"), dir.file("web.pid"));
   expectResult(await claim(17, dir.file("web.pid")), { code: 1 });
@@ -236,7 +236,7 @@ Deno.test("claim does not follow a symlink that leads nowhere", async () => {
   ]);
 });
 
-Deno.test("claim and kill refuse a device", async () => {
+Deno.test("claim and kill reject a device", async () => {
   for (const args of [["claim", "--pid", "17"], ["kill"]]) {
     expectResult(await sipid(...args, "--pid-file", "/dev/null"), {
       code: 1,
@@ -245,7 +245,7 @@ Deno.test("claim and kill refuse a device", async () => {
   }
 });
 
-Deno.test("claim says so when a parent of the pidfile is a file", async () => {
+Deno.test("claim reports a parent of the pidfile that is a file", async () => {
   using dir = new TempDir();
   dir.write("file", "kept");
   for (
@@ -256,7 +256,7 @@ Deno.test("claim says so when a parent of the pidfile is a file", async () => {
   assertEquals(Deno.readTextFileSync(dir.file("file")), "kept");
 });
 
-Deno.test("claim says so when it has no permission, and changes nothing", async () => {
+Deno.test("claim without permission reports it and changes nothing", async () => {
   using dir = new TempDir();
   Deno.mkdirSync(dir.file("run"));
   const path = dir.write("run/web.pid", "kept");
@@ -283,14 +283,14 @@ Deno.test("claim says so when it has no permission, and changes nothing", async 
 });
 
 for (const [what, before] of [["no pidfile", undefined], ["a stale pidfile", "2147483647"]]) {
-  Deno.test(`of a hundred claims at once on ${what} exactly one wins`, async () => {
+  Deno.test(`exactly one of a hundred concurrent claims on ${what} succeeds`, async () => {
     using dir = new TempDir();
     const path = dir.file("run/web.pid");
     if (before !== undefined) {
       Deno.mkdirSync(dir.file("run"));
       Deno.writeTextFileSync(path, before);
     }
-    // One PID for all of them, that of a process that runs: the second must be refused.
+    // All claim the PID of one running process, so that the second claim must fail.
     const racers = Array.from({ length: 100 }, () => claim(Deno.pid, path));
     const results = await Promise.all(racers);
     assertEquals(results.filter(({ code }) => code === 0).length, 1);
@@ -302,7 +302,7 @@ for (const [what, before] of [["no pidfile", undefined], ["a stale pidfile", "21
   });
 }
 
-Deno.test("claim writes into a pidfile of the user's own in a directory that is not", async () => {
+Deno.test("claim writes to a pidfile its user owns, in a directory they cannot write", async () => {
   using dir = new TempDir();
   const path = dir.write("web.pid", "2147483647\n");
   if (Deno.uid() === 0) Deno.chownSync(path, 65534, 65534);
@@ -314,7 +314,7 @@ Deno.test("claim writes into a pidfile of the user's own in a directory that is 
   assertEquals([...Deno.readDirSync(dir.path)].map(({ name }) => name), ["web.pid"]);
 });
 
-Deno.test("a claim that races with a kill never writes into a file that is gone", async () => {
+Deno.test("a claim that races with a kill never writes to a deleted file", async () => {
   using dir = new TempDir();
   const path = dir.file("web.pid");
   const dead = String(await deadPid());
@@ -327,14 +327,14 @@ Deno.test("a claim that races with a kill never writes into a file that is gone"
       claiming,
       killing ?? sipid("kill", "--pid-file", path),
     ]);
-    const told = `round ${round}: ${claimed.stderr}${killed.stderr}`;
-    assertEquals([claimed.code, killed.code], [0, 0], told);
-    // Either the kill came last and has stopped the job, or the claim did and the file names it.
-    // A job that runs without its pidfile could never be stopped.
+    const context = `round ${round}: ${claimed.stderr}${killed.stderr}`;
+    assertEquals([claimed.code, killed.code], [0, 0], context);
+    // If the kill was last, it has stopped the job; if the claim was, the file names the job. A job
+    // that is running without a pidfile could never be stopped.
     if (isRunning(job.pid)) {
-      assertEquals(Deno.readTextFileSync(path), String(job.pid), told);
+      assertEquals(Deno.readTextFileSync(path), String(job.pid), context);
     } else {
-      assertEquals([...Deno.readDirSync(dir.path)], [], told);
+      assertEquals([...Deno.readDirSync(dir.path)], [], context);
     }
   }
 });

@@ -1,4 +1,4 @@
-/** sipid kill, compiled, on real processes. */
+/** The compiled `sipid kill` on real processes. */
 import {
   assert,
   assertEquals,
@@ -28,7 +28,7 @@ function kill(path: string, ...flags: string[]): Promise<Result> {
   return sipid("kill", "--pid-file", path, ...flags);
 }
 
-Deno.test("kill without a pidfile has nothing to do and says so", async () => {
+Deno.test("kill without a pidfile succeeds and reports that there is nothing to do", async () => {
   using dir = new TempDir();
   for (const path of [dir.file("web.pid"), dir.file("no/such/web.pid")]) {
     expectResult(await kill(path), {
@@ -57,9 +57,9 @@ Deno.test("kill stops a process, returns at once, and removes the pidfile", asyn
   assert(!exists(path));
 });
 
-Deno.test("kill waits for a process that is slow to go", async () => {
+Deno.test("kill waits for a process that exits slowly", async () => {
   using dir = new TempDir();
-  await using job = await fixture("slow_to_go", "1200");
+  await using job = await fixture("exits_slowly", "1200");
   const { stderr, ms } = expectResult(
     await kill(
       dir.write("web.pid", String(job.pid)),
@@ -89,7 +89,7 @@ Deno.test("kill sends SIGKILL after the grace period", async () => {
   assert(!exists(path));
 });
 
-Deno.test("kill has a grace period of 20 s unless told otherwise", async () => {
+Deno.test("kill has a grace period of 20 s by default", async () => {
   using dir = new TempDir();
   await using job = await fixture("ignores_term");
   const { ms } = expectResult(
@@ -133,7 +133,7 @@ Deno.test("kill --show-stacks sends SIGQUIT before SIGKILL and waits for the dum
   expectResult(await job.result(), { code: 128 + 9 });
 });
 
-Deno.test("kill --show-stacks returns at once when SIGQUIT ends the process", async () => {
+Deno.test("kill --show-stacks returns at once if the process exits on SIGQUIT", async () => {
   using dir = new TempDir();
   await using job = await fixture("dumps_on_quit", "exit");
   const path = dir.write("web.pid", String(job.pid));
@@ -161,7 +161,7 @@ Deno.test("kill without --show-stacks, or with it set to false, sends no SIGQUIT
   expectResult(await job.result(), { code: 128 + 9 });
 });
 
-Deno.test("kill wakes a stopped process, so that it can end by itself", async () => {
+Deno.test("kill continues a stopped process, so that it can exit by itself", async () => {
   using dir = new TempDir();
   await using job = await fixture("exits_on_term");
   job.kill("SIGSTOP");
@@ -181,21 +181,21 @@ Deno.test("kill wakes a stopped process, so that it can end by itself", async ()
 
 Deno.test("kill sends no SIGCONT to a process that is not stopped", async () => {
   using dir = new TempDir();
-  await using job = await fixture("counts_signals");
+  await using job = await fixture("prints_signals");
   const path = dir.write("web.pid", String(job.pid));
   expectResult(await kill(path, "--grace-period", "100ms", "--show-stacks"), { code: 0 });
   const { index, 0: seen } = await job.line(/^ready\n(SIG\w+\n){2}/);
   assertEquals([index, seen], [0, "ready\nSIGTERM\nSIGQUIT\n"]);
 });
 
-Deno.test("kill counts a zombie as gone, at once", async () => {
+Deno.test("kill treats a zombie as exited, at once", async () => {
   using dir = new TempDir();
   // The parent becomes a program that never reaps.
   const script = "sleep 600 & echo child $!; echo ready; exec sleep 600";
   await using parent = await Running.start("sh", ["-c", script]);
   const child = Number((await parent.line(/child (\d+)/))[1]);
   const name = `/proc/${parent.pid}/comm`;
-  await until(() => Deno.readTextFileSync(name) === "sleep\n", "the parent is no shell any more");
+  await until(() => Deno.readTextFileSync(name) === "sleep\n", "the parent has become sleep");
   const path = dir.write("web.pid", String(child));
   const first = expectResult(await kill(path), {
     code: 0,
@@ -211,7 +211,7 @@ Deno.test("kill counts a zombie as gone, at once", async () => {
   });
 });
 
-Deno.test("kill ends a process whose first thread has exited", async () => {
+Deno.test("kill stops a process whose first thread has exited", async () => {
   using dir = new TempDir();
   await using job = await fixture("first_thread_exits");
   await until(() => !isRunning(job.pid), "its first thread shows as a zombie");
@@ -224,7 +224,7 @@ Deno.test("kill ends a process whose first thread has exited", async () => {
   await job.status;
 });
 
-Deno.test("kill removes the pidfile of a process that does not run", async () => {
+Deno.test("kill removes the pidfile of a process that is not running", async () => {
   using dir = new TempDir();
   const dead = await deadPid();
   const path = dir.write("web.pid", `${dead}\n`);
@@ -235,21 +235,21 @@ Deno.test("kill removes the pidfile of a process that does not run", async () =>
   assert(!exists(path));
 });
 
-Deno.test("kill never takes the number of a thread for a process", async () => {
+Deno.test("kill never treats the ID of a thread as a PID", async () => {
   using dir = new TempDir();
-  await using stranger = await fixture("exits_on_term");
-  const tasks = [...Deno.readDirSync(`/proc/${stranger.pid}/task`)].map((
+  await using unrelated = await fixture("exits_on_term");
+  const tasks = [...Deno.readDirSync(`/proc/${unrelated.pid}/task`)].map((
     { name },
   ) => name);
-  const thread = tasks.find((name) => name !== String(stranger.pid))!;
+  const thread = tasks.find((name) => name !== String(unrelated.pid))!;
   expectResult(await kill(dir.write("web.pid", thread)), {
     code: 0,
     stderr: `process ${thread} does not run`,
   });
-  assert(isRunning(stranger.pid));
+  assert(isRunning(unrelated.pid));
 });
 
-Deno.test("kill gives an empty pidfile a moment, then removes it", async () => {
+Deno.test("kill waits briefly for an empty pidfile to be written, then removes it", async () => {
   using dir = new TempDir();
   const path = dir.write("web.pid", "");
   const { ms } = expectResult(await kill(path), {
@@ -260,11 +260,11 @@ Deno.test("kill gives an empty pidfile a moment, then removes it", async () => {
   assert(!exists(path));
 });
 
-Deno.test("kill sees a PID that is written while it looks at an empty file", async () => {
+Deno.test("kill reads a PID that is written while it waits for an empty file", async () => {
   using dir = new TempDir();
   await using job = await fixture("exits_on_term");
   const path = dir.write("web.pid", "");
-  // The claim that is about to write holds the lock; kill must not take its file away.
+  // The claim that is about to write holds the lock; kill must not remove its file.
   const script = `echo ready; sleep 0.3; printf %s ${job.pid} > ${path}; sleep 0.05`;
   await using _writer = await lockedElsewhere(path, script);
   expectResult(await kill(path), { code: 0, stderr: `sent SIGTERM to process ${job.pid}` });
@@ -291,7 +291,7 @@ const NOT_PIDS = [
   "1\u00007",
   "\ufeff17",
 ];
-Deno.test("kill takes nothing but one plain decimal PID for a PID", async () => {
+Deno.test("kill accepts nothing but one decimal PID", async () => {
   using dir = new TempDir();
   const path = dir.file("web.pid");
   for (const content of NOT_PIDS) {
@@ -305,7 +305,7 @@ Deno.test("kill takes nothing but one plain decimal PID for a PID", async () => 
   }
 });
 
-Deno.test("kill takes white space around the PID", async () => {
+Deno.test("kill accepts white space around the PID", async () => {
   using dir = new TempDir();
   for (
     const [before, after] of [["", "\n"], ["  ", "\r\n"], ["\n\t", " \v\f\n\n"]]
@@ -321,7 +321,7 @@ Deno.test("kill takes white space around the PID", async () => {
   }
 });
 
-Deno.test("kill by nobody of a process of root is refused, and the file is kept", async () => {
+Deno.test("kill of root's process by an unprivileged user fails and keeps the file", async () => {
   using dir = new TempDir();
   await using job = await fixture("exits_on_term");
   const pid = Deno.uid() === 0 ? job.pid : 1;
@@ -336,10 +336,10 @@ Deno.test("kill by nobody of a process of root is refused, and the file is kept"
   assert(isRunning(pid) && exists(path));
 });
 
-Deno.test("kill keeps the pidfile of a process that survives SIGKILL, and tells its state", async () => {
+Deno.test("kill keeps the pidfile of a process that survives SIGKILL, and reports its state", async () => {
   using dir = new TempDir();
-  await using debug = await fixture("holds_the_dying");
-  const pid = Number((await debug.line(/holds (\d+)/))[1]);
+  await using debug = await fixture("survives_sigkill");
+  const pid = Number((await debug.line(/child (\d+)/))[1]);
   const path = dir.write("web.pid", String(pid));
   const { ms } = expectResult(await kill(path, "--grace-period", "100ms"), {
     code: 1,
@@ -352,7 +352,7 @@ Deno.test("kill keeps the pidfile of a process that survives SIGKILL, and tells 
   assert(isRunning(pid) && exists(path));
 });
 
-Deno.test("kill leaves the new PID of a process that handed over to another", async () => {
+Deno.test("kill does not signal the successor that a process started", async () => {
   using dir = new TempDir();
   await using job = await fixture("hands_over_on_term");
   const path = dir.write("web.pid", String(job.pid));
@@ -360,20 +360,20 @@ Deno.test("kill leaves the new PID of a process that handed over to another", as
   const next = Number((await job.line(/handed over to (\d+)/))[1]);
   try {
     expectResult(result, { code: 0 });
-    assert(isRunning(next), "nobody asked for this one to be killed");
+    assert(isRunning(next), "the successor was not named by the pidfile");
     assert(!exists(path));
   } finally {
     Deno.kill(next, "SIGKILL");
   }
 });
 
-Deno.test("kill leaves a pidfile that a new claim wrote meanwhile", async () => {
+Deno.test("kill keeps a pidfile that a new claim has written meanwhile", async () => {
   using dir = new TempDir();
-  await using job = await fixture("slow_to_go", "300");
+  await using job = await fixture("exits_slowly", "300");
   await using next = await fixture("exits_on_term");
   const path = dir.write("web.pid", String(job.pid));
   const killing = kill(path);
-  await job.line(/going/);
+  await job.line(/stopping/);
   Deno.writeTextFileSync(path, String(next.pid));
   expectResult(await killing, {
     code: 0,
@@ -383,7 +383,7 @@ Deno.test("kill leaves a pidfile that a new claim wrote meanwhile", async () => 
   assert(isRunning(next.pid));
 });
 
-Deno.test("kill leaves a pidfile that stays locked, says so, and has done its work", async () => {
+Deno.test("kill stops the process but keeps a pidfile that stays locked, and reports it", async () => {
   using dir = new TempDir();
   await using job = await fixture("exits_on_term");
   const path = dir.write("web.pid", String(job.pid));
@@ -399,7 +399,7 @@ Deno.test("kill leaves a pidfile that stays locked, says so, and has done its wo
   assert(exists(path) && !isRunning(job.pid));
 });
 
-Deno.test("kill does not mind a process that removes its own pidfile", async () => {
+Deno.test("kill succeeds if the process removes its own pidfile", async () => {
   using dir = new TempDir();
   const path = dir.file("web.pid");
   const script =
@@ -409,9 +409,9 @@ Deno.test("kill does not mind a process that removes its own pidfile", async () 
   assert(!exists(path));
 });
 
-Deno.test("two kills at once stop the process once and both succeed", async () => {
+Deno.test("two concurrent kills both succeed", async () => {
   using dir = new TempDir();
-  await using job = await fixture("slow_to_go", "200");
+  await using job = await fixture("exits_slowly", "200");
   const path = dir.write("web.pid", String(job.pid));
   for (const result of await Promise.all([kill(path), kill(path)])) {
     expectResult(result, { code: 0 });
@@ -419,17 +419,17 @@ Deno.test("two kills at once stop the process once and both succeed", async () =
   assert(!exists(path));
 });
 
-Deno.test("kill does not signal itself when its own number stands in an old pidfile", async () => {
+Deno.test("kill does not signal itself if an old pidfile has its own PID", async () => {
   using dir = new TempDir();
   const path = dir.file("web.pid");
-  // exec keeps the PID: the shell writes the number that sipid then has.
+  // exec keeps the PID, so the shell writes the PID that sipid will have.
   const script = `printf %s $$ > ${path}; echo ready; exec ${SIPID} kill --pid-file ${path}`;
   await using killer = await Running.start("sh", ["-c", script]);
   expectResult(await killer.result(), { code: 0 });
   assert(!exists(path));
 });
 
-Deno.test("kill kills though its stderr is a full pipe that nobody reads", async () => {
+Deno.test("kill sends SIGKILL even if its stderr is a full pipe that no process reads", async () => {
   using dir = new TempDir();
   await using job = await fixture("ignores_term");
   const path = dir.write("web.pid", String(job.pid));

@@ -31,7 +31,7 @@ function reads(log: string, pid: number): number {
 
 Deno.test("kill does not poll while it waits", async () => {
   using dir = new TempDir();
-  await using job = await fixture("slow_to_go", "1000");
+  await using job = await fixture("exits_slowly", "1000");
   const path = dir.write("web.pid", String(job.pid));
   const { result, log } = await traced(dir, ["-e", "trace=open,openat,pidfd_open,poll"], [
     "kill",
@@ -47,7 +47,7 @@ Deno.test("kill does not poll while it waits", async () => {
 Deno.test("kill polls where the kernel has no pidfd, or refuses one", async () => {
   for (const errno of ["ENOSYS", "EPERM", "EMFILE"]) {
     using dir = new TempDir();
-    await using job = await fixture("slow_to_go", "300");
+    await using job = await fixture("exits_slowly", "300");
     const path = dir.write("web.pid", String(job.pid));
     const { result, log } = await traced(dir, [
       "-e",
@@ -90,7 +90,7 @@ Deno.test("kill waits on where a signal interrupts poll(2), or the eventfd fails
     ]
   ) {
     using dir = new TempDir();
-    await using job = await fixture("slow_to_go", "300");
+    await using job = await fixture("exits_slowly", "300");
     const path = dir.write("web.pid", String(job.pid));
     const trace = ["-e", "trace=poll,eventfd2", "-e", `inject=${inject}`];
     const { result, log } = await traced(dir, trace, ["kill", "--pid-file", path]);

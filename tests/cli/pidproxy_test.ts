@@ -277,7 +277,7 @@ Deno.test("pidproxy is not stopped by what stops its daemon", async () => {
 
 Deno.test("pidproxy reads the pidfile anew for each signal", async () => {
   await using proxied = await Proxied.start(safe());
-  await using other = await fixture("counts_signals");
+  await using other = await fixture("prints_signals");
   proxied.running.kill("SIGHUP");
   await proxied.running.line(/^SIGHUP$/m);
   Deno.writeTextFileSync(proxied.pidFile, String(other.pid));
@@ -302,7 +302,7 @@ Deno.test("pidproxy survives a flood of signals and loses none of those that mat
 // 3. What is believed
 
 Deno.test("pidproxy does not believe a pidfile from before", async () => {
-  await using stranger = await fixture("counts_signals");
+  await using stranger = await fixture("prints_signals");
   await using proxied = await Proxied.start(
     (_) => foreground("late=0")("/dev/null"),
     { stale: String(stranger.pid) },
@@ -356,7 +356,7 @@ for (const [what, spoil, reason] of UNBELIEVABLE) {
 }
 
 Deno.test("pidproxy run as root does not believe a pidfile that others can write", async () => {
-  await using stranger = await fixture("counts_signals");
+  await using stranger = await fixture("prints_signals");
   await using proxied = await Proxied.start(foreground());
   Deno.writeTextFileSync(proxied.pidFile, String(stranger.pid));
   Deno.chmodSync(proxied.pidFile, 0o666);
@@ -384,7 +384,7 @@ for (const signal of ["SIGTERM", "SIGINT", "SIGQUIT"] as const) {
 }
 
 Deno.test("pidproxy passes a second signal on like the first", async () => {
-  await using proxied = await Proxied.start(safe("deaf"));
+  await using proxied = await Proxied.start(safe("ignore-stop"));
   // Each is waited for before the next is sent: they come one by one, in this order.
   const sent = ["SIGTERM", "SIGTERM", "SIGINT", "SIGQUIT"] as const;
   for (let count = 1; count <= sent.length; count++) {
@@ -545,7 +545,7 @@ Deno.test("pidproxy ends the daemon of a command that was ended before its daemo
 Deno.test("pidproxy follows a daemon that hands over to another", async () => {
   await using proxied = await Proxied.start(background(), { flags: ["--wait", "5s"] });
   const daemon = await proxied.daemonPid();
-  await using next = await fixture("counts_signals");
+  await using next = await fixture("prints_signals");
   Deno.writeTextFileSync(proxied.pidFile, `${next.pid}\n`);
   Deno.kill(daemon, "SIGKILL");
   await until(() => !isRunning(daemon), "the first daemon is gone");

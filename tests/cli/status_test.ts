@@ -1,4 +1,4 @@
-/** sipid status, and --exec on every command that has it. */
+/** The compiled `sipid status`, and --exec with each command that has it. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { httpServer } from "../servers.ts";
 import {
@@ -32,7 +32,7 @@ Deno.test("status of a running process is 0", async () => {
   });
 });
 
-Deno.test("status of a dead process whose pidfile remains is 1", async () => {
+Deno.test("status of a stale pidfile is 1", async () => {
   using dir = new TempDir();
   const path = dir.write("web.pid", String(await deadPid()));
   expectResult(await status(path), {
@@ -52,7 +52,7 @@ Deno.test("status without a pidfile is 3", async () => {
   expectResult(await status(dir.file("web.pid")), { code: 3, stdout: "not running\n", stderr: "" });
 });
 
-Deno.test("status of a pidfile that cannot be understood or read is 4, with the reason", async () => {
+Deno.test("status of a pidfile that is invalid or cannot be read is 4, with the reason", async () => {
   using dir = new TempDir();
   const path = dir.write("web.pid", "-1");
   expectResult(await status(path), {
@@ -69,7 +69,7 @@ Deno.test("status of a pidfile that cannot be understood or read is 4, with the 
   });
 });
 
-Deno.test("status works for nobody", async () => {
+Deno.test("status works for an unprivileged user", async () => {
   using dir = new TempDir();
   await using job = await fixture("exits_on_term");
   const path = dir.write("web.pid", String(job.pid));
@@ -101,7 +101,7 @@ Deno.test("status --json prints one object", async () => {
   }
 });
 
-Deno.test("status warns root of a pidfile that others can write", async () => {
+Deno.test("status warns root about a pidfile that other users can write", async () => {
   using dir = new TempDir();
   await using job = await fixture("exits_on_term");
   const path = dir.write("web.pid", String(job.pid));
@@ -116,7 +116,7 @@ Deno.test("--exec: a process that runs the program is the pidfile's own", async 
   using dir = new TempDir();
   await using job = await fixture("exits_on_term");
   const path = dir.write("web.pid", String(job.pid));
-  // By its path, by another name of the same file, by a directory that is a symlink.
+  // By its path, by a symlink to the file, and through a directory that is a symlink.
   Deno.symlinkSync(DENO, dir.file("link"));
   Deno.symlinkSync(DENO.replace(/\/[^/]*$/, ""), dir.file("package"));
   for (const program of [DENO, dir.file("link"), `${dir.path}/package/deno`]) {
@@ -141,10 +141,10 @@ Deno.test("--exec: a process that runs the program is the pidfile's own", async 
   expectResult(await job.result(), { code: 0 });
 });
 
-Deno.test("--exec: a stranger is no obstacle, is left alone, and counts as dead", async () => {
+Deno.test("--exec: an unrelated process does not block a claim, is not signalled, and counts as not running", async () => {
   using dir = new TempDir();
-  await using stranger = await fixture("exits_on_term");
-  const path = dir.write("web.pid", String(stranger.pid));
+  await using unrelated = await fixture("exits_on_term");
+  const path = dir.write("web.pid", String(unrelated.pid));
   const exec = ["--exec", "/bin/cat"];
   expectResult(await status(path, ...exec), {
     code: 1,
@@ -154,25 +154,25 @@ Deno.test("--exec: a stranger is no obstacle, is left alone, and counts as dead"
   const wait = ["wait-until-healthy", "--url", "http://127.0.0.1:1/", "--pid-file", path];
   expectResult(await sipid(...wait, ...exec), {
     code: 1,
-    stderr: `process ${stranger.pid} (deno) of ${path} is not /bin/cat`,
+    stderr: `process ${unrelated.pid} (deno) of ${path} is not /bin/cat`,
   });
 
   const claimed = expectResult(await sipid("claim", "--pid", "17", "--pid-file", path, ...exec), {
     code: 0,
   });
   assertEquals(Deno.readTextFileSync(path), "17");
-  assertStringIncludes(claimed.stderr, `process ${stranger.pid} (deno) is not /bin/cat: took the`);
+  assertStringIncludes(claimed.stderr, `process ${unrelated.pid} (deno) is not /bin/cat: took the`);
 
-  Deno.writeTextFileSync(path, String(stranger.pid));
+  Deno.writeTextFileSync(path, String(unrelated.pid));
   expectResult(await sipid("kill", "--pid-file", path, ...exec), {
     code: 0,
     stderr: "(deno) is not /bin/cat and was left alone: removed the stale",
   });
   assertEquals([...Deno.readDirSync(dir.path)], []);
-  assert(isRunning(stranger.pid));
+  assert(isRunning(unrelated.pid));
 });
 
-Deno.test("--exec: a program that an upgrade has replaced is still the same", async () => {
+Deno.test("--exec: a process still matches after an upgrade has replaced its program", async () => {
   using dir = new TempDir();
   const program = dir.file("web");
   Deno.copyFileSync("/bin/sleep", program);
@@ -180,7 +180,7 @@ Deno.test("--exec: a program that an upgrade has replaced is still the same", as
   const link = `/proc/${job.pid}/exe`;
   await until(() => Deno.readLinkSync(link) === program, "the shell has become the program");
   const path = dir.write("web.pid", String(job.pid));
-  // Replaced by another file, as a package manager does it; then removed for good.
+  // Replaced by another file, as package managers do; then removed.
   Deno.copyFileSync("/bin/cat", `${program}.new`);
   Deno.renameSync(`${program}.new`, program);
   assertEquals(Deno.readLinkSync(link), `${program} (deleted)`);
@@ -189,7 +189,7 @@ Deno.test("--exec: a program that an upgrade has replaced is still the same", as
   expectResult(await status(path, "--exec", program), { code: 0 });
 });
 
-Deno.test("--exec: a path without a program is refused, so that no typing error kills", async () => {
+Deno.test("--exec: a path that does not exist is rejected, so that a typo does not kill", async () => {
   using dir = new TempDir();
   await using job = await fixture("exits_on_term");
   const path = dir.write("web.pid", String(job.pid));
@@ -215,10 +215,10 @@ Deno.test("--exec: an unprivileged user cannot read what root runs, and status s
   });
 });
 
-Deno.test("--exec: of start scripts at once one wins, though none is the program yet", async () => {
+Deno.test("--exec: one of several concurrent start scripts wins before any has become the program", async () => {
   using dir = new TempDir();
   const [path, log] = [dir.file("web.pid"), dir.file("log")];
-  // The winner stays a shell for a while, then a program that starts the other, then the other.
+  // The winner stays a shell for a while, then becomes a wrapper, then the program.
   const script = dir.write(
     "start",
     `set -eu
@@ -239,7 +239,7 @@ Deno.test("--exec: of start scripts at once one wins, though none is the program
       } catch {
         return false;
       }
-    }, "somebody has won");
+    }, "a start script has won");
     const winner = Number(/won (\d+)/.exec(Deno.readTextFileSync(log))![1]);
     const losers = starts.filter(({ pid }) => pid !== winner);
     assertEquals(losers.length, 9);
@@ -254,10 +254,10 @@ Deno.test("--exec: of start scripts at once one wins, though none is the program
   }
 });
 
-Deno.test("a refused claim says when the PID was probably recycled", async () => {
+Deno.test("a claim that fails reports that the PID was probably recycled", async () => {
   using dir = new TempDir();
-  await using stranger = await fixture("exits_on_term");
-  const path = dir.write("web.pid", String(stranger.pid));
+  await using unrelated = await fixture("exits_on_term");
+  const path = dir.write("web.pid", String(unrelated.pid));
   Deno.utimeSync(path, Date.now() / 1000 - 3600, Date.now() / 1000 - 3600);
   expectResult(await sipid("claim", "--pid", "17", "--pid-file", path), {
     code: 1,

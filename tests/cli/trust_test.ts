@@ -1,4 +1,4 @@
-/** Who can have a process signalled through a pidfile, when root acts on it. */
+/** Which pidfiles root acts on: who could make root signal a process through them. */
 import { assertEquals } from "@std/assert";
 import {
   AS_NOBODY,
@@ -13,7 +13,7 @@ import {
 
 const isRoot = Deno.uid() === 0;
 
-/** A process of nobody's, or of our own if we are not root. */
+/** Starts a process of the user nobody, or of the current user if that is not root. */
 function nobodysJob(): Promise<Running> {
   return Running.start("sh", ["-c", `echo ready; exec ${AS_NOBODY.join(" ")} sleep 600`]);
 }
@@ -21,7 +21,7 @@ function nobodysJob(): Promise<Running> {
 interface Case {
   readonly what: string;
   readonly arrange: (dir: TempDir, path: string) => void;
-  /** What root is told; undefined if it may kill. Other users may always kill what is theirs. */
+  /** Why root refuses; undefined if it acts. Other users can only signal what is theirs anyway. */
   readonly refusal: string | undefined;
   readonly job?: () => Promise<Running>;
 }
@@ -30,9 +30,9 @@ const chown = (path: string): void => {
   if (isRoot) Deno.chownSync(path, NOBODY, NOBODY);
 };
 const CASES: Case[] = [
-  { what: "a pidfile of root's own", arrange: () => {}, refusal: undefined },
+  { what: "root's pidfile", arrange: () => {}, refusal: undefined },
   {
-    what: "a pidfile that everybody can write",
+    what: "a pidfile that every user can write",
     arrange: (_, path) => Deno.chmodSync(path, 0o666),
     refusal: "can be written by others than its owner (mode 0666): chmod 0644 it",
   },
@@ -42,7 +42,7 @@ const CASES: Case[] = [
     refusal: "can be written by others than its owner (mode 0664): chmod 0644 it",
   },
   {
-    what: "a pidfile in a directory that everybody can write",
+    what: "a pidfile in a directory that every user can write",
     arrange: (dir) => Deno.chmodSync(dir.path, 0o777),
     refusal: "can be replaced by anybody (mode 0777 of its directory): chmod 0775",
   },
@@ -52,7 +52,7 @@ const CASES: Case[] = [
     refusal: undefined,
   },
   {
-    what: "root's pidfile in a directory as BOSH makes it, 0770 root:vcap",
+    what: "root's pidfile in a directory like those of BOSH, 0770 root:vcap",
     arrange: (dir) => {
       Deno.chmodSync(dir.path, 0o770);
       if (isRoot) Deno.chownSync(dir.path, 0, NOBODY);
@@ -60,17 +60,17 @@ const CASES: Case[] = [
     refusal: undefined,
   },
   {
-    what: "a pidfile with another name",
+    what: "a pidfile with a second hard link",
     arrange: (dir, path) => Deno.linkSync(path, dir.file("other.pid")),
     refusal: "has another name, by a hard link: remove it",
   },
   {
-    what: "nobody's pidfile that names a process of root's",
+    what: "a pidfile of another user that names root's process",
     arrange: (_, path) => chown(path),
     refusal: `belongs to user ${NOBODY}, and process`,
   },
   {
-    what: "the pidfile that the owner of the run directory put there for a process of root's",
+    what: "a pidfile of the run directory's owner that names root's process",
     arrange: (dir, path) => {
       chown(dir.path);
       chown(path);
@@ -78,13 +78,13 @@ const CASES: Case[] = [
     refusal: `belongs to user ${NOBODY}, and process`,
   },
   {
-    what: "nobody's pidfile that names a process of nobody's",
+    what: "a pidfile of another user that names their own process",
     arrange: (_, path) => chown(path),
     refusal: undefined,
     job: nobodysJob,
   },
   {
-    what: "nobody's pidfile that its group can write, as MariaDB makes it",
+    what: "a pidfile of another user that their group can write, like MariaDB's",
     arrange: (_, path) => {
       chown(path);
       Deno.chmodSync(path, 0o660);
@@ -111,9 +111,9 @@ for (const { what, arrange, refusal, job = () => fixture("exits_on_term") } of C
   });
 }
 
-Deno.test("claim does not write into a file of somebody who could change it afterwards", async () => {
+Deno.test("claim does not write to a file whose owner could change it afterwards", async () => {
   using dir = new TempDir();
-  // For root that is nobody's file; for others there is no way to give a file away.
+  // Only root can give the file to another user.
   const path = dir.write("web.pid", "garbage");
   chown(path);
   expectResult(await sipid("claim", "--pid", "17", "--pid-file", path), {

@@ -28,7 +28,7 @@ function descriptors(): string[] {
 }
 
 Deno.test("waitForExit() returns when the process has exited, and not before the timeout", async () => {
-  await using job = await fixture("slow_to_go", "300");
+  await using job = await fixture("exits_slowly", "300");
   const process = processOf(job);
   assertEquals(await waitForExit(process, 0), false);
   const begin = performance.now();
