@@ -77,16 +77,16 @@ const PROVOKED: readonly Provoked[] = [
   },
   // wait-until-healthy
   {
-    words: ") does not contain a valid pid; not waiting any longer",
+    words: ": does not contain a valid pid; nothing to wait for",
     args: "wait-until-healthy --url http://127.0.0.1:1/ --pid-file bad.pid",
     said:
-      /sipid wait-until-healthy: pidfile \(bad\.pid\) does not contain a valid pid; not waiting any longer\n$/,
+      /sipid wait-until-healthy: bad\.pid: does not contain a valid pid; nothing to wait for\n$/,
   },
   {
-    words: ": not waiting for it any longer; its log may say why",
+    words: "; see the log of the service",
     args: "wait-until-healthy --url http://127.0.0.1:1/ --pid-file stale.pid",
     said:
-      /sipid wait-until-healthy: process 2147483647 \(stale\.pid\) .*: not waiting for it any longer; its log may say why\n$/,
+      /sipid wait-until-healthy: stale\.pid: process 2147483647 is not running; see the log of the service\n$/,
   },
   {
     words: "healthcheck unhealthy (url '",
@@ -100,10 +100,9 @@ const PROVOKED: readonly Provoked[] = [
     said: /^sipid wait-until-healthy: waiting for http:\/\/127\.0\.0\.1:1\/: connection refused\n/,
   },
   {
-    words: '" in PEM; give a PEM file',
+    words: '"; use a PEM file',
     args: "wait-until-healthy --url https://127.0.0.1:1/ --ca-cert bad.pid",
-    said:
-      /^sipid wait-until-healthy: bad\.pid holds no "BEGIN CERTIFICATE" in PEM; give a PEM file\n$/,
+    said: /^sipid wait-until-healthy: bad\.pid: contains no "BEGIN CERTIFICATE"; use a PEM file\n$/,
   },
   {
     words: "cannot read ",
@@ -136,12 +135,12 @@ const PROVOKED: readonly Provoked[] = [
     ["kill", " is missing"],
     ["kill --pid-file", " needs a value"],
     ["kill --pid-fiel x", "unknown flag "],
-    ["wait-until-healthy --url http://h/ --cert x", "--cert and --key go together"],
-    ["wait-until-healthy --url h:80/", '" has a scheme that is not http or https: write it like '],
-    ["wait-until-healthy --url localhost", '" lacks a scheme: write it like '],
+    ["wait-until-healthy --url http://h/ --cert x", "--cert and --key must be given together"],
+    ["wait-until-healthy --url h:80/", "missing protocol scheme; did you mean "],
+    ["wait-until-healthy --url ftp://h/", 'unsupported scheme "'],
     [
       "wait-until-healthy --url http://[",
-      '" is not a URL: write it like http://127.0.0.1:8080/health',
+      "expected a URL such as http://127.0.0.1:8080/health",
     ],
     ["claim --pid-file x --pid 0", '", which is not a PID: 1 to 2147483647 in plain decimal'],
     ["kill --pid-file x --grace-period 1d", "has a bad value: "],
@@ -166,12 +165,15 @@ const PROVOKED: readonly Provoked[] = [
 /** Those that take more than a call, and the test that has them. */
 const ELSEWHERE: readonly (readonly [words: string, test: string])[] = [
   ["ignoring ", "tls_test.ts"],
-  [" as certificate and key: ", "tls_test.ts"],
-  [" as an authority: ", "tls_test.ts"],
+  [": cannot be used as certificate and key: ", "tls_test.ts"],
+  [": cannot be used as an authority: ", "tls_test.ts"],
   ["cannot create the directory ", "faults_test.ts"],
   ["cannot write ", "faults_test.ts"],
   ["cannot open ", "faults_test.ts"],
-  [" is not a URL: correct it, or unset it", "wait_until_healthy_test.ts"],
+  [
+    ": is not the URL of an http, https or socks5 proxy; correct or unset it",
+    "wait_until_healthy_test.ts",
+  ],
   ["cannot run ", "pidproxy_test.ts"],
   ["cannot tell which program ", "status_test.ts"],
   [" ended without having been asked to", "pidproxy_test.ts"],
@@ -190,7 +192,7 @@ const ELSEWHERE: readonly (readonly [words: string, test: string])[] = [
   // A write(2) of ten bytes that takes some of them only; and a file gone within microseconds.
   ["there was room for ", ""],
   [" is gone already", ""],
-  ["cannot load the system's certificates: correct ", "tls_test.ts"],
+  ["cannot load the system's certificates; correct ", "tls_test.ts"],
   // A fault of ours.
   ["this should not happen, please report it: ", ""],
 ];

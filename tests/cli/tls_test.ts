@@ -123,7 +123,7 @@ Deno.test("wait trusts the certificates of the system's store", async () => {
   );
 });
 
-Deno.test("wait does without certificates of the system that are not there", async () => {
+Deno.test("wait ignores certificate variables that name missing files", async () => {
   await using server = httpServer(() => new Response());
   const env = {
     SSL_CERT_FILE: "/no/such.pem",
@@ -138,7 +138,7 @@ Deno.test("wait does without certificates of the system that are not there", asy
   });
 });
 
-Deno.test("wait refuses a certificate for another host, and one that has expired", async () => {
+Deno.test("wait rejects a certificate for another host, and one that has expired", async () => {
   using authority = await Authority.create();
   const cases = [
     [
@@ -160,7 +160,7 @@ Deno.test("wait refuses a certificate for another host, and one that has expired
   }
 });
 
-Deno.test("wait says so when the server does not speak TLS", async () => {
+Deno.test("wait reports that the server does not speak TLS", async () => {
   await using server = rawServer(async (connection) => {
     await readRequest(connection);
     await writeAll(connection, "HTTP/1.1 400 Bad Request\r\n\r\n");
@@ -177,8 +177,8 @@ Deno.test("wait does mutual TLS with --cert and --key", async () => {
     await authority.sign("web"),
     await authority.sign("client"),
   ];
-  using strangers = await Authority.create();
-  const stranger = await strangers.sign("stranger");
+  using others = await Authority.create();
+  const outsider = await others.sign("outsider");
   await using server = await mutualTlsServer(authority.cert, cert, key);
   const trusting = ["--ca-cert", authority.cert];
 
@@ -196,7 +196,7 @@ Deno.test("wait does mutual TLS with --cert and --key", async () => {
 
   expectResult(await wait(server.url, ...trusting), {
     code: 1,
-    stderr: "the server requires a client certificate (--cert and --key)",
+    stderr: "the server requires a client certificate; use --cert and --key",
   });
 
   expectResult(
@@ -204,9 +204,9 @@ Deno.test("wait does mutual TLS with --cert and --key", async () => {
       server.url,
       ...trusting,
       "--cert",
-      stranger.cert,
+      outsider.cert,
       "--key",
-      stranger.key,
+      outsider.key,
     ),
     { code: 1, stderr: "the server does not accept the client certificate" },
   );
@@ -246,7 +246,7 @@ async function mutualTlsServer(
   };
 }
 
-Deno.test("wait says at once which certificate or key it cannot use", async () => {
+Deno.test("wait reports at once which certificate or key it cannot use", async () => {
   using authority = await Authority.create();
   const { cert, key } = await authority.sign("web");
   const other = await authority.sign("other");
@@ -265,17 +265,20 @@ Deno.test("wait says at once which certificate or key it cannot use", async () =
   const cases: [string[], string][] = [
     [["--ca-cert", missing], `cannot read ${missing}: no such file or directory`],
     [["--ca-cert", authority.path], `cannot read ${authority.path}: is a directory`],
-    [["--ca-cert", garbage], `${garbage} holds no "BEGIN CERTIFICATE" in PEM`],
-    [["--ca-cert", key], `${key} holds no "BEGIN CERTIFICATE" in PEM`],
-    [["--ca-cert", hollow], `cannot use ${hollow} as an authority: a certificate is damaged`],
-    [["--cert", cert, "--key", cert], `${cert} holds no "BEGIN PRIVATE KEY" in PEM`],
-    [["--cert", cert, "--key", garbage], `${garbage} holds no`],
+    [["--ca-cert", garbage], `${garbage}: contains no "BEGIN CERTIFICATE"; use a PEM file`],
+    [["--ca-cert", key], `${key}: contains no "BEGIN CERTIFICATE"`],
+    [["--ca-cert", hollow], `${hollow}: cannot be used as an authority: a certificate is damaged`],
+    [["--cert", cert, "--key", cert], `${cert}: contains no "BEGIN PRIVATE KEY"`],
+    [["--cert", cert, "--key", garbage], `${garbage}: contains no "BEGIN PRIVATE KEY"`],
     [["--cert", hollow, "--key", key], "a certificate is damaged"],
-    [["--cert", cert, "--key", badKey], "the key is damaged, or of a kind"],
-    [["--cert", cert, "--key", encrypted], "the key is damaged or encrypted"],
+    [["--cert", cert, "--key", badKey], "the key is damaged or of an unsupported kind"],
+    [
+      ["--cert", cert, "--key", encrypted],
+      `${encrypted}: the key is encrypted; decrypt it with openssl pkey`,
+    ],
     [
       ["--cert", cert, "--key", other.key],
-      `cannot use ${cert} and ${other.key} as certificate and key: they do not belong together`,
+      `${cert}, ${other.key}: cannot be used as certificate and key: they do not belong together`,
     ],
   ];
   for (const [flags, message] of cases) {
@@ -283,12 +286,12 @@ Deno.test("wait says at once which certificate or key it cannot use", async () =
   }
 });
 
-Deno.test("wait says so when the system's certificates cannot be loaded", async () => {
+Deno.test("wait reports that the system's certificates cannot be loaded", async () => {
   using dir = new TempDir();
   const args = ["wait-until-healthy", "--url", "https://127.0.0.1:1/", "--timeout", "1s"];
   expectResult(await run(SIPID, args, { env: { SSL_CERT_FILE: dir.path } }), {
     code: 1,
     stderr:
-      "cannot load the system's certificates: correct SSL_CERT_FILE and SSL_CERT_DIR, or unset them",
+      "cannot load the system's certificates; correct or unset SSL_CERT_FILE and SSL_CERT_DIR",
   });
 });

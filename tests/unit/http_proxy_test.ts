@@ -8,7 +8,7 @@ function proxy(url: string, no = ""): Promise<string | undefined> {
   return proxyFor(new URL(url), { ...SETTINGS, no });
 }
 
-Deno.test("proxyFor() takes the proxy of the URL's scheme, http where it has no scheme", async () => {
+Deno.test("proxyFor() returns the proxy of the URL's scheme, with http if it has none itself", async () => {
   assertEquals(await proxy("http://example.com/"), "http://proxy:3128");
   assertEquals(await proxy("https://example.com/"), "http://proxy-tls:3128");
   assertEquals(
@@ -17,7 +17,7 @@ Deno.test("proxyFor() takes the proxy of the URL's scheme, http where it has no 
   );
 });
 
-Deno.test("proxyFor() never takes one for localhost or a loopback address", async () => {
+Deno.test("proxyFor() returns none for localhost and loopback addresses", async () => {
   for (
     const host of [
       "localhost",
@@ -27,6 +27,7 @@ Deno.test("proxyFor() never takes one for localhost or a loopback address", asyn
       "127.1",
       "0x7f000001",
       "[::1]",
+      "[::ffff:127.0.0.1]",
     ]
   ) {
     assertEquals(await proxy(`http://${host}:8080/`), undefined, host);
@@ -65,20 +66,35 @@ Deno.test("proxyFor() honours NO_PROXY as Go does", async () => {
     ["[fd00::17]", "http://[fd00::17]/", true],
     ["[fd00::17]:80", "http://[fd00::17]/", true],
     ["[fd00::17]:81", "http://[fd00::17]/", false],
+    // IPv4-mapped IPv6 addresses are IPv4 addresses.
+    ["10.0.0.1", "http://[::ffff:10.0.0.1]/", true],
+    ["10.0.0.1", "http://[::ffff:a00:2]/", false],
+    ["10.0.0.0/8", "http://[::ffff:10.200.3.4]/", true],
+    ["10.0.0.0/8", "http://[::ffff:11.0.0.1]/", false],
+    ["::ffff:10.0.0.1", "http://10.0.0.1/", true],
+    ["::ffff:10.0.0.1", "http://10.0.0.2/", false],
+    ["[::ffff:10.0.0.1]:80", "http://10.0.0.1/", true],
+    ["::ffff:10.0.0.0/104", "http://10.200.3.4/", true],
+    ["::ffff:10.0.0.0/104", "http://11.0.0.1/", false],
+    ["::ffff:10.0.0.0/104", "http://[::ffff:10.200.3.4]/", true],
+    ["::ffff:10.0.0.0/95", "http://10.0.0.1/", false],
+    ["::/0", "http://[::ffff:10.0.0.1]/", false],
+    ["::/0", "http://[fd00::1]/", true],
   ];
   for (const [no, url, direct] of cases) {
     assertEquals(await proxy(url, no) === undefined, direct, `NO_PROXY=${no} ${url}`);
   }
 });
 
-Deno.test("proxyFor() refuses a proxy that is no URL, and does not show it", async () => {
-  const settings = { ...SETTINGS, http: "http://u:s3cret@[" };
-  const error = await assertRejects(
-    () => proxyFor(new URL("http://example.com/"), settings),
-    CommandError,
-    "HTTP_PROXY is not a URL",
-  );
-  assertEquals(error.message.includes("s3cret"), false);
+Deno.test("proxyFor() rejects what is not the URL of a proxy, and does not show it", async () => {
+  for (const http of ["http://u:s3cret@[", "ftp://u:s3cret@proxy:21"]) {
+    const error = await assertRejects(
+      () => proxyFor(new URL("http://example.com/"), { ...SETTINGS, http }),
+      CommandError,
+      "HTTP_PROXY: is not the URL of an http, https or socks5 proxy",
+    );
+    assertEquals(error.message.includes("s3cret"), false);
+  }
 });
 
 Deno.test("takeProxySettings() prefers upper case and leaves nothing for the runtime", () => {

@@ -1,0 +1,87 @@
+/** Certificates and keys: read, checked before they are used, and the system's own. */
+import { CommandError, errnoOf, errorText, toCommandError } from "../errors.ts";
+import { reasonOf } from "./reasons.ts";
+
+/** Paths of PEM files. */
+export interface TlsFiles {
+  /** Authorities to trust in addition to the system's and Mozilla's. */
+  readonly caCert: string | undefined;
+  /** A client certificate; together with `key`. */
+  readonly cert: string | undefined;
+  /** Its key. */
+  readonly key: string | undefined;
+}
+
+/** What an HTTP client gets of them. */
+export interface Tls {
+  /** For every server. */
+  readonly authorities: { readonly caCerts?: string[] };
+  /** For the server that was asked for, and no other. */
+  readonly identity: Partial<Deno.TlsCertifiedKeyPem>;
+}
+
+/**
+ * Reads the files.
+ *
+ * @throws {CommandError} one cannot be read or used
+ */
+export function readTls({ caCert, cert, key }: TlsFiles): Tls {
+  const authorities = caCert === undefined ? {} : { caCerts: [readPem(caCert, "CERTIFICATE")] };
+  if (cert === undefined || key === undefined) return { authorities, identity: {} };
+  const identity = { cert: readPem(cert, "CERTIFICATE"), key: readPem(key, "PRIVATE KEY") };
+  if (/^-----BEGIN ENCRYPTED |^Proc-Type: .*ENCRYPTED/m.test(identity.key)) {
+    throw new CommandError(`${key}: the key is encrypted; decrypt it with openssl pkey`);
+  }
+  checkPair(identity, `${cert}, ${key}`);
+  return { authorities, identity };
+}
+
+function readPem(path: string, block: string): string {
+  let text: string;
+  try {
+    text = Deno.readTextFileSync(path);
+  } catch (error) {
+    throw toCommandError(`cannot read ${path}`, error);
+  }
+  if (new RegExp(`-----BEGIN [A-Z ]*${block}-----`).test(text)) return text;
+  throw new CommandError(`${path}: contains no "BEGIN ${block}"; use a PEM file`);
+}
+
+/**
+ * Throws if the runtime cannot use the pair. It aborts when an HTTP client gets such a pair, but a
+ * TLS listener makes the same checks and throws, so one is opened that is never listened on.
+ */
+function checkPair(pair: Deno.TlsCertifiedKeyPem, files: string): void {
+  try {
+    Deno.listenTls({ hostname: "127.0.0.1", port: 0, ...pair }).close();
+  } catch (error) {
+    if (errnoOf(error) !== undefined) return; // no free port, which is another matter
+    throw new CommandError(`${files}: cannot be used as certificate and key: ${reasonOf(error)}`);
+  }
+}
+
+/** Where the runtime looks for the system's certificates. */
+export const CERTIFICATE_VARIABLES = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
+
+/**
+ * Makes the runtime trust the system's certificates in addition to Mozilla's, whatever else the
+ * environment says. It reads these variables when it creates its first client.
+ *
+ * @returns a warning for each variable that is ignored: the runtime would fail on a missing file
+ */
+export function trustSystemCertificates(): string[] {
+  Deno.env.set("DENO_TLS_CA_STORE", "system,mozilla");
+  Deno.env.delete("DENO_CERT");
+  const warnings = [];
+  for (const name of CERTIFICATE_VARIABLES) {
+    const path = Deno.env.get(name);
+    if (path === undefined) continue;
+    try {
+      Deno.statSync(path);
+    } catch (error) {
+      warnings.push(`ignoring ${name}=${path}: ${errorText(error)}`);
+      Deno.env.delete(name);
+    }
+  }
+  return warnings;
+}
