@@ -1,12 +1,14 @@
 # Every verb a person types. Each finds the pinned Deno and calls a task of deno.json.
 #
-#   make DENO=/path/to/deno ...   builds with another Deno (2.4 or newer)
+#   make DENO_VERSION=2.9.6 ...   builds with another Deno, from npm (2.4 or newer)
+#   make DENO=/path/to/deno ...   builds with a Deno that is there
 
 PREFIX ?= /usr/local
 DENO ?=
+DENO_VERSION ?=
 ARGS ?=
 
-task = deno=$$(DENO='$(DENO)' sh toolchain/find_deno.sh) && "$$deno" task --quiet
+task = deno=$$(DENO='$(DENO)' DENO_VERSION='$(DENO_VERSION)' sh toolchain/find_deno.sh) && "$$deno" task --quiet
 
 .PHONY: build demo test e2e stress bench newest check docs release fmt install clean help
 

