@@ -5,8 +5,10 @@ import { delay } from "@std/async/delay";
 
 /** The root of the repository, with a slash at the end. */
 export const ROOT = new URL("../", import.meta.url).pathname;
+/** Set by make next, where sipid is run from its sources and not compiled. */
+const UNCOMPILED = Deno.env.get("SIPID_UNDER_TEST");
 /** The binary under test. */
-export const SIPID = `${ROOT}dist/sipid`;
+export const SIPID = UNCOMPILED ?? `${ROOT}dist/sipid`;
 
 /** A temporary directory, removed with the block that uses it. */
 export class TempDir implements Disposable {

@@ -69,6 +69,8 @@ export function reasonOf(error: unknown, peer?: string): string {
 
 /** The message from where it is about the error: a URL before that could match any pattern. */
 function detail(error: unknown): string {
+  // Deno 2.9 throws "fetch failed", and has the same message as before in its cause.
+  if (error instanceof Error && error.cause instanceof Error) return detail(error.cause);
   const message = error instanceof Error ? error.message : String(error);
   return message.slice(Math.max(0, message.lastIndexOf("client error (")));
 }

@@ -78,35 +78,35 @@ const PROVOKED: readonly Provoked[] = [
   // wait-until-healthy
   {
     words: ": does not contain a valid pid; nothing to wait for",
-    args: "wait-until-healthy --url http://127.0.0.1:1/ --pid-file bad.pid",
+    args: "wait-until-healthy --url http://127.0.0.1:2/ --pid-file bad.pid",
     said:
       /sipid wait-until-healthy: bad\.pid: does not contain a valid pid; nothing to wait for\n$/,
   },
   {
     words: "; see the log of the service",
-    args: "wait-until-healthy --url http://127.0.0.1:1/ --pid-file stale.pid",
+    args: "wait-until-healthy --url http://127.0.0.1:2/ --pid-file stale.pid",
     said:
       /sipid wait-until-healthy: stale\.pid: process 2147483647 is not running; see the log of the service\n$/,
   },
   {
     words: "healthcheck unhealthy (url '",
-    args: "wait-until-healthy --url http://127.0.0.1:1/ --timeout 100ms",
+    args: "wait-until-healthy --url http://127.0.0.1:2/ --timeout 100ms",
     said:
-      /sipid wait-until-healthy: waiting for http:\/\/127\.0\.0\.1:1\/: connection refused\n.*sipid wait-until-healthy: healthcheck unhealthy \(url 'http:\/\/127\.0\.0\.1:1\/' was not healthy after 1 attempt[^)]*\): connection refused\n$/,
+      /sipid wait-until-healthy: waiting for http:\/\/127\.0\.0\.1:2\/: connection refused\n.*sipid wait-until-healthy: healthcheck unhealthy \(url 'http:\/\/127\.0\.0\.1:2\/' was not healthy after 1 attempt[^)]*\): connection refused\n$/,
   },
   {
     words: "waiting for ",
-    args: "wait-until-healthy --url http://127.0.0.1:1/ --timeout 100ms",
-    said: /^sipid wait-until-healthy: waiting for http:\/\/127\.0\.0\.1:1\/: connection refused\n/,
+    args: "wait-until-healthy --url http://127.0.0.1:2/ --timeout 100ms",
+    said: /^sipid wait-until-healthy: waiting for http:\/\/127\.0\.0\.1:2\/: connection refused\n/,
   },
   {
     words: '"; use a PEM file',
-    args: "wait-until-healthy --url https://127.0.0.1:1/ --ca-cert bad.pid",
+    args: "wait-until-healthy --url https://127.0.0.1:2/ --ca-cert bad.pid",
     said: /^sipid wait-until-healthy: bad\.pid: contains no "BEGIN CERTIFICATE"; use a PEM file\n$/,
   },
   {
     words: "cannot read ",
-    args: "wait-until-healthy --url https://127.0.0.1:1/ --ca-cert none.pem",
+    args: "wait-until-healthy --url https://127.0.0.1:2/ --ca-cert none.pem",
     said: /^sipid wait-until-healthy: cannot read none\.pem: no such file or directory\n$/,
   },
   // pidproxy

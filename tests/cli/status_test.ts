@@ -151,7 +151,7 @@ Deno.test("--exec: an unrelated process does not block a claim, is not signalled
     stdout: "dead, but its pidfile remains\n",
     stderr: "",
   });
-  const wait = ["wait-until-healthy", "--url", "http://127.0.0.1:1/", "--pid-file", path];
+  const wait = ["wait-until-healthy", "--url", "http://127.0.0.1:2/", "--pid-file", path];
   expectResult(await sipid(...wait, ...exec), {
     code: 1,
     stderr: `process ${unrelated.pid} (deno) of ${path} is not /bin/cat`,

@@ -207,7 +207,7 @@ compare(
     const [first, ...rest] = [...proxy, ...wait, dir.file("p"), ...background];
     await using running = await Running.start(first!, rest, { stderr: "null" });
     // The original looks every five seconds whether its command has ended.
-    let timer: number | undefined;
+    let timer: ReturnType<typeof setTimeout> | undefined;
     const stayed = await Promise.race([
       running.status.then(() => false),
       new Promise<boolean>((resolve) => timer = setTimeout(() => resolve(true), 6_000)),

@@ -156,7 +156,7 @@ export class Stemcell implements AsyncDisposable {
 export class Watcher implements Disposable {
   most = 0;
   samples = 0;
-  readonly #timer: number;
+  readonly #timer: ReturnType<typeof setInterval>;
   #ended = false;
 
   constructor(stemcell: Stemcell, name: string) {
