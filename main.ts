@@ -1,79 +1,78 @@
-/** argv in, exit status out: the only place that exits. */
-import { commands, type Entry } from "./commands/mod.ts";
+/** Reads the command line and exits with the command's status; nothing else exits. */
+import { commands } from "./commands/mod.ts";
 import { parse } from "./lib/cli/args.ts";
+import { PROGRAM_FLAGS } from "./lib/cli/command.ts";
+import * as output from "./lib/cli/output.ts";
 import { CommandError, UsageError } from "./lib/errors.ts";
-import { suggest } from "./lib/cli/suggest.ts";
 import { invokedAs } from "./lib/process/process.ts";
-import {
-  error as report,
-  flush,
-  hint,
-  setCommandName,
-  setQuiet,
-  writeStderr,
-  writeStdout,
-} from "./lib/cli/output.ts";
 
-/** Loaded for those who ask, as the commands are. */
-const usage = () => import("./lib/cli/help.ts");
-
+/** Runs sipid and returns its exit status. */
 async function main(args: readonly string[]): Promise<number> {
-  // A link of that name stands in for Supervisor's program.
-  const [first = "", ...rest] = invokedAs() === "pidproxy" ? ["pidproxy", ...args] : args;
-  if (["--help", "-help", "--h", "-h"].includes(first)) {
-    writeStdout((await usage()).help(commands));
-    return 0;
-  }
-  if (first === "--version" || first === "-version") {
-    const { version } = await import("./lib/version.ts");
-    writeStdout(`sipid ${version}\n`);
-    return 0;
-  }
-  const command = commands.find(({ name }) => name === first);
-  if (command === undefined) {
-    if (first === "") {
-      writeStderr((await usage()).help(commands));
+  // Called as pidproxy, through a link, sipid takes the place of Supervisor's program.
+  const [first, ...rest] = invokedAs() === "pidproxy" ? ["pidproxy", ...args] : args;
+  try {
+    if (first === undefined) {
+      output.writeStderr(await programHelp());
       return 2;
     }
-    const known = commands.map(({ name }) => name);
-    report(`unknown command "${first}"${suggest(first, known)}`);
-    hint("run 'sipid help' for the list of commands");
-    return 2;
-  }
-  return await run(command, rest);
-}
-
-async function run(entry: Entry, args: readonly string[]): Promise<number> {
-  setCommandName(entry.name);
-  const command = await entry.load();
-  try {
-    const parsed = parse(command, args);
-    if (parsed.help) {
-      writeStdout((await usage()).commandHelp(command));
+    if (isFlag("help", first)) {
+      output.writeStdout(await programHelp());
       return 0;
     }
-    if (parsed.quiet) setQuiet();
-    return await command.run(parsed.values, parsed.operands);
+    if (isFlag("version", first)) {
+      const { version } = await import("./lib/version.ts");
+      output.writeStdout(`sipid ${version}\n`);
+      return 0;
+    }
+    return await runCommand(first, rest);
   } catch (error) {
-    if (error instanceof UsageError) {
-      report(error.message);
-      hint(`run 'sipid ${command.name} --help' for usage`);
-      return 2;
-    }
-    if (error instanceof CommandError) {
-      report(error.message);
-      return error.status;
-    }
-    report(`this should not happen, please report it: ${error}`);
-    return 1;
+    return await report(error);
   }
 }
 
-// In a turn of its own: the first error, such as that of a file which is not there, has V8 read all
-// functions that are being called once more, for their line numbers; the module would be one of them.
-const status = await Promise.resolve(Deno.args).then(main);
-await flush();
-// The runtime's own mark that the event "unload" was dispatched; nobody here waits for it, and
-// dispatching it would take 0.2 ms.
-Object.assign(globalThis, { [Symbol.for("Deno.isUnloadDispatched")]: true });
+function isFlag(name: keyof typeof PROGRAM_FLAGS, word: string): boolean {
+  return [`--${name}`, `-${name}`, `-${PROGRAM_FLAGS[name].letter}`].includes(word);
+}
+
+async function programHelp(): Promise<string> {
+  const { programHelp } = await import("./lib/cli/help.ts");
+  return programHelp(commands, output.helpWidth());
+}
+
+async function runCommand(name: string, args: readonly string[]): Promise<number> {
+  const entry = commands.find((entry) => entry.name === name);
+  if (entry === undefined) {
+    const known = commands.map(({ name }) => name);
+    throw new UsageError(`unknown command "${name}"`, { typed: name, known });
+  }
+  output.setCommandName(name);
+  const command = await entry.load();
+  const parsed = parse(command, args, commands);
+  if (parsed.help) {
+    const { commandHelp } = await import("./lib/cli/help.ts");
+    output.writeStdout(commandHelp(command, output.helpWidth()));
+    return 0;
+  }
+  if (parsed.quiet) output.setQuiet();
+  return await command.run(parsed.values, parsed.operands, commands);
+}
+
+/** Prints an error and returns the exit status it leads to. */
+async function report(error: unknown): Promise<number> {
+  if (error instanceof CommandError) {
+    output.error(error.message);
+    return error.status;
+  }
+  if (error instanceof UsageError) {
+    const { suggestion } = await import("./lib/cli/suggest.ts");
+    output.error(error.message + (error.typo === undefined ? "" : suggestion(error.typo)));
+    output.usageHint();
+    return 2;
+  }
+  output.error(`internal error: ${error}; this is a bug in sipid, report it with the command line`);
+  return 1;
+}
+
+const status = await main(Deno.args);
+await output.flush();
 Deno.exit(status);

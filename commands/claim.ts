@@ -1,5 +1,5 @@
 /** `sipid claim`: writes a PID into a pidfile unless a running process has it. */
-import { command, type Declared, flag } from "../lib/cli/args.ts";
+import { command, type Definition, flag } from "../lib/cli/command.ts";
 import { formatDuration } from "../lib/duration.ts";
 import { CommandError } from "../lib/errors.ts";
 import { findRival, type Holder } from "../lib/process/identity.ts";
@@ -16,7 +16,7 @@ const flags = {
 };
 
 /** The command `claim`. */
-export const claim: Declared = command({
+export const claim: Definition = command({
   flags,
   statuses: {
     0: "the pidfile names PID",

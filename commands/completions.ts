@@ -1,25 +1,25 @@
-/** `sipid completions`: the script by which a shell completes sipid's command line. */
-import { command, type Declared } from "../lib/cli/args.ts";
-import { completionsFor, SHELLS } from "../lib/cli/completions.ts";
+/** `sipid completions`: prints a shell's completion script for sipid. */
+import { command, type Definition } from "../lib/cli/command.ts";
+import { completionScript, SHELLS } from "../lib/cli/completions.ts";
 import { writeStdout } from "../lib/cli/output.ts";
-import { loadAll } from "./mod.ts";
 
 /** The command `completions`. */
-export const completions: Declared = command({
+export const completions: Definition = command({
   flags: {},
   operands: {
     usage: SHELLS.join("|"),
-    least: 1,
-    most: 1,
-    choices: () => SHELLS,
+    min: 1,
+    max: 1,
+    choices: { what: "shell", list: () => SHELLS },
   },
-  statuses: { 0: "printed", 2: "wrong usage, or no such shell" },
+  statuses: { 0: "printed", 2: "wrong usage, or an unknown shell" },
   examples: [
     "sipid completions bash > /etc/bash_completion.d/sipid",
     "sipid completions fish > ~/.config/fish/completions/sipid.fish",
   ],
-  async run(_, [shell]) {
-    writeStdout(completionsFor(shell!, await loadAll()));
+  async run(_, [shell], commands) {
+    const loaded = await Promise.all(commands.map(({ load }) => load()));
+    writeStdout(completionScript(shell!, loaded));
     return 0;
   },
 });

@@ -1,42 +1,38 @@
-/** The flags that more than one command has, and the parsers of their values. */
-import { type Flag, flag, type ValueFlag } from "../lib/cli/args.ts";
+/** The flags that several commands share, and the parsers of their values. */
+import { type Flag, flag, type ValueFlag } from "../lib/cli/command.ts";
 import { parseDuration } from "../lib/duration.ts";
 import { UsageError } from "../lib/errors.ts";
 import { parsePid, type Pid } from "../lib/process/process.ts";
 
-/** `--pid-file`, with what the command does to the file as its help. */
+/** Declares `--pid-file`. */
 export function pidFileFlag(help: string): ValueFlag<string> {
   return flag("PID_FILE", help, (path) => path);
 }
 
-/** `--exec`, by which the commands know the pidfile's own process. */
+/** `--exec`, the program that the pidfile's own process runs. */
 export const execFlag: Flag<string | undefined> = flag(
   "PATH",
-  "count only a process that runs the program at PATH as the pidfile's own",
+  "accept only a process that runs the program at PATH as the pidfile's own",
   (path) => path,
 ).optional();
 
-/** A PID as an argument. */
+/** Parses a PID. */
 export function pid(text: string): Pid {
   const parsed = parsePid(text);
-  if (parsed === undefined) {
-    throw new UsageError(
-      `is "${text}", which is not a PID: 1 to 2147483647 in plain decimal`,
-    );
-  }
+  if (parsed === undefined) throw new UsageError("expected a decimal integer from 1 to 2147483647");
   return parsed;
 }
 
-/** Milliseconds, zero included. */
+/** Parses a duration into milliseconds. */
 export function duration(text: string): number {
   const ms = parseDuration(text);
-  if (typeof ms === "string") throw new UsageError(`has a bad value: ${ms}`);
+  if (typeof ms === "string") throw new UsageError(ms);
   return ms;
 }
 
-/** Milliseconds, more than zero. */
+/** Parses a duration longer than zero into milliseconds. */
 export function positiveDuration(text: string): number {
   const ms = duration(text);
-  if (ms === 0) throw new UsageError("must be longer than 0s");
+  if (ms === 0) throw new UsageError("expected more than 0s");
   return ms;
 }

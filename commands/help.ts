@@ -1,23 +1,25 @@
-/** `sipid help`: the help of sipid, or of one command. */
-import { command, type Declared } from "../lib/cli/args.ts";
-import { writeStdout } from "../lib/cli/output.ts";
-import { commandHelp, help as wholeHelp } from "../lib/cli/help.ts";
-import { commands } from "./mod.ts";
+/** `sipid help`: shows the help of sipid or of one command. */
+import { command, type Definition } from "../lib/cli/command.ts";
+import { commandHelp, programHelp } from "../lib/cli/help.ts";
+import { helpWidth, writeStdout } from "../lib/cli/output.ts";
 
 /** The command `help`. */
-export const help: Declared = command({
+export const help: Definition = command({
   flags: {},
   operands: {
     usage: "[COMMAND]",
-    least: 0,
-    most: 1,
-    choices: () => commands.map(({ name }) => name),
+    min: 0,
+    max: 1,
+    choices: { what: "command", list: (commands) => commands.map(({ name }) => name) },
   },
-  statuses: { 0: "shown", 2: "wrong usage, or no such command" },
+  statuses: { 0: "shown", 2: "wrong usage, or an unknown command" },
   examples: ["sipid help", "sipid help kill"],
-  async run(_, [name]) {
-    const asked = commands.find((one) => one.name === name);
-    writeStdout(asked === undefined ? wholeHelp(commands) : commandHelp(await asked.load()));
+  async run(_, [name], commands) {
+    const entry = commands.find((entry) => entry.name === name);
+    const width = helpWidth();
+    writeStdout(
+      entry === undefined ? programHelp(commands, width) : commandHelp(await entry.load(), width),
+    );
     return 0;
   },
 });

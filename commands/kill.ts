@@ -1,5 +1,5 @@
 /** `sipid kill`: stops the process a pidfile names, and removes the pidfile. */
-import { command, type Declared, flag, flagSwitch, type Values } from "../lib/cli/args.ts";
+import { command, type Definition, flag, flagSwitch, type Values } from "../lib/cli/command.ts";
 import { formatDuration } from "../lib/duration.ts";
 import { CommandError } from "../lib/errors.ts";
 import { waitForExit } from "../lib/process/wait_for_exit.ts";
@@ -42,7 +42,7 @@ const flags = {
 };
 
 /** The command `kill`. */
-export const kill: Declared = command({
+export const kill: Definition = command({
   flags,
   statuses: {
     0: "no process of this pidfile runs any more",

@@ -1,60 +1,53 @@
 /**
- * The table of commands. Their files are loaded when they are called: a start script waits for the
- * code of its own command alone.
+ * The table of commands. Only the file of the command that is called is loaded: a start script does
+ * not wait for the code of the others.
  */
-import type { Command, Declared } from "../lib/cli/args.ts";
+import type { Command, Definition, Entry } from "../lib/cli/command.ts";
 
-/** A line of the table. */
-export interface Entry extends Pick<Command, "name" | "purpose"> {
-  /** The whole of it. */
-  readonly load: () => Promise<Command>;
-}
-
-/** In the order of the help. */
+/** The commands, in the order of the help. */
 export const commands: readonly Entry[] = [
   entry(
     "claim",
-    "Write a PID into a pidfile, unless a running process has it already",
+    "Write a PID into a pidfile, unless a running process already has it",
     async () => (await import("./claim.ts")).claim,
   ),
   entry(
     "kill",
-    "Stop the process that a pidfile names, by SIGTERM and in the end by SIGKILL, and remove the " +
+    "Stop the process named by a pidfile, with SIGTERM and at last with SIGKILL, and remove the " +
       "pidfile",
     async () => (await import("./kill.ts")).kill,
   ),
   entry(
     "status",
-    "Tell whether the process that a pidfile names is running",
+    "Report whether the process named by a pidfile is running",
     async () => (await import("./status.ts")).status,
   ),
   entry(
     "wait-until-healthy",
-    "Probe a URL until it answers with HTTP status 200",
+    "Poll a URL until it answers with HTTP status 200",
     async () => (await import("./wait_until_healthy.ts")).waitUntilHealthy,
   ),
   entry(
     "pidproxy",
-    "Run COMMAND, pass signals on to the process that PID_FILE names, and end when both have ended",
+    "Run COMMAND, forward signals to the daemon named by PID_FILE, and exit when both have exited",
     async () => (await import("./pidproxy.ts")).pidproxy,
   ),
   entry(
     "help",
-    "Show the help of sipid, or of one command",
+    "Show the help of sipid or of one command",
     async () => (await import("./help.ts")).help,
   ),
   entry(
     "completions",
-    "Print the script by which a shell completes the command line of sipid",
+    "Print a shell's completion script for sipid",
     async () => (await import("./completions.ts")).completions,
   ),
 ];
 
-function entry(name: string, purpose: string, load: () => Promise<Declared>): Entry {
-  return { name, purpose, load: async () => ({ name, purpose, ...await load() }) };
-}
-
-/** All commands, whole. */
-export async function loadAll(): Promise<readonly Command[]> {
-  return await Promise.all(commands.map(({ load }) => load()));
+function entry(name: string, summary: string, load: () => Promise<Definition>): Entry {
+  return {
+    name,
+    summary,
+    load: async (): Promise<Command> => ({ name, summary, ...await load() }),
+  };
 }

@@ -4,7 +4,7 @@
  */
 import { delay } from "@std/async/delay";
 import { catchSignals, start } from "../lib/process/child.ts";
-import { command, type Declared, flag } from "../lib/cli/args.ts";
+import { command, type Definition, flag } from "../lib/cli/command.ts";
 import { formatDuration } from "../lib/duration.ts";
 import { CommandError } from "../lib/errors.ts";
 import { isUnchanged, type PidfileState, readPidfile } from "../lib/pidfile/pidfile.ts";
@@ -48,7 +48,7 @@ const LIVELY_FOR = 60_000;
 const [SOON, LATE] = [250, 5_000];
 
 /** The command `pidproxy`. */
-export const pidproxy: Declared = command({
+export const pidproxy: Definition = command({
   flags: {
     "wait": flag(
       "DURATION",
@@ -56,7 +56,7 @@ export const pidproxy: Declared = command({
       duration,
     ).or("0s"),
   },
-  operands: { usage: "PID_FILE COMMAND [ARG ...]", least: 2 },
+  operands: { usage: "PID_FILE COMMAND [ARG ...]", min: 2 },
   statuses: {
     "0": "COMMAND's own; or the daemon ended after it was asked to",
     "1": "COMMAND's own; or the daemon ended by itself",

@@ -1,5 +1,5 @@
 /** `sipid status`: tells whether the process of a pidfile runs. Exit statuses after LSB. */
-import { command, type Declared, flagSwitch } from "../lib/cli/args.ts";
+import { command, type Definition, flagSwitch } from "../lib/cli/command.ts";
 import { formatDuration } from "../lib/duration.ts";
 import { CommandError } from "../lib/errors.ts";
 import { findHolder } from "../lib/process/identity.ts";
@@ -20,7 +20,7 @@ type Status =
 const LSB = { running: 0, dead: 1, stopped: 3, unknown: 4 } as const;
 
 /** The command `status`. */
-export const status: Declared = command({
+export const status: Definition = command({
   flags: {
     "pid-file": pidFileFlag("the pidfile").required(),
     "exec": execFlag,

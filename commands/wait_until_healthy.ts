@@ -1,7 +1,7 @@
 /** `sipid wait-until-healthy`: probes a URL until it answers with status 200. */
 import { deadline } from "@std/async/deadline";
 import { poll } from "@std/async/poll";
-import { command, type Declared, flag, type Values } from "../lib/cli/args.ts";
+import { command, type Definition, flag, type Values } from "../lib/cli/command.ts";
 import { info, progress } from "../lib/cli/output.ts";
 import { formatDuration } from "../lib/duration.ts";
 import { CommandError, isTimeout, UsageError } from "../lib/errors.ts";
@@ -11,7 +11,7 @@ import { takeProxySettings } from "../lib/health/http_proxy.ts";
 import { PidfileWatch } from "../lib/health/pidfile_watch.ts";
 import type { Prober } from "../lib/health/probe.ts";
 import { trustSystemCertificates } from "../lib/health/tls.ts";
-import { parseHealthUrl } from "../lib/health/url.ts";
+import { parseHealthUrl, redactUrl } from "../lib/health/url.ts";
 import { version } from "../lib/version.ts";
 import { execFlag, pidFileFlag, positiveDuration } from "./flags.ts";
 
@@ -21,7 +21,7 @@ const PROGRESS_INTERVAL_MS = 100;
 const path = (text: string): string => text;
 
 const flags = {
-  "url": flag("URL", "the URL to probe, http or https", parseHealthUrl).required(),
+  "url": flag("URL", "the URL to probe, http or https", parseHealthUrl, redactUrl).required(),
   "timeout": flag("DURATION", "how long to wait in total", positiveDuration).or("1m"),
   "polling-frequency": flag(
     "DURATION",
@@ -42,7 +42,7 @@ const flags = {
 };
 
 /** The command `wait-until-healthy`. */
-export const waitUntilHealthy: Declared = command({
+export const waitUntilHealthy: Definition = command({
   flags,
   statuses: {
     0: "healthy",

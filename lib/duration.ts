@@ -1,9 +1,9 @@
 /**
- * Durations as Go writes them: "1m30s", "500ms", "1.5h".
+ * Durations in Go's notation: "1m30s", "500ms", "1.5h".
  * Source: the documentation of Go's time.ParseDuration.
  */
 
-const MILLISECONDS: Readonly<Record<string, number>> = {
+const UNIT_MS: Readonly<Record<string, number>> = {
   ns: 1e-6,
   us: 1e-3,
   "\u00b5s": 1e-3, // micro sign
@@ -14,11 +14,11 @@ const MILLISECONDS: Readonly<Record<string, number>> = {
   h: 3600e3,
 };
 
-/** The longest duration taken, in milliseconds: a timer of the runtime holds 2^31 - 1. */
+/** The longest duration accepted, in milliseconds: the runtime's timers hold up to 2^31 - 1. */
 export const MAX_DURATION_MS = 576 * 3600e3;
 
 /**
- * Milliseconds, or a sentence that says what is wrong.
+ * Returns milliseconds, or what is wrong with the text.
  *
  * Units are required; "0" alone is zero, as in Go.
  */
@@ -35,28 +35,28 @@ export function parseDuration(text: string): number | string {
     sign.length,
   );
   if (parts.length === 0 || matched !== text.length) {
-    return `"${text}" is not a duration; write it like 20s, 1m30s or 500ms`;
+    return "expected a duration such as 20s, 1m30s or 500ms";
   }
   let total = 0;
   for (const [, number, unit] of parts) {
     if (unit === "") {
-      return `"${text}" lacks a unit; write it like ${number}s or ${number}ms`;
+      return `missing unit, such as in ${number}s or ${number}ms`;
     }
-    const scale = MILLISECONDS[unit!];
+    const scale = UNIT_MS[unit!];
     if (scale === undefined) {
-      return `"${text}" has the unknown unit "${unit}"; there are ns, us, ms, s, m and h`;
+      return `unknown unit "${unit}"; expected ns, us, ms, s, m or h`;
     }
     total += Number(number) * scale;
   }
-  if (sign === "-" && total > 0) return `"${text}" is negative`;
+  if (sign === "-" && total > 0) return "must not be negative";
   if (total > MAX_DURATION_MS) {
-    return `"${text}" is longer than ${formatDuration(MAX_DURATION_MS)}`;
+    return `must not be longer than ${formatDuration(MAX_DURATION_MS)}`;
   }
   return total;
 }
 
 /**
- * A duration for people: "350ms", "1.2s", "3m12s", "576h".
+ * Returns a duration as a person would say it: "350ms", "1.2s", "3m12s", "576h".
  *
  * @param ms milliseconds, not negative
  */

@@ -16,10 +16,28 @@ export class CommandError extends Error {
   }
 }
 
+/** A word that was not recognized, and those that would have been. */
+export interface Typo {
+  /** The word as it was typed. */
+  readonly typed: string;
+  /** The words that are accepted. */
+  readonly known: readonly string[];
+}
+
 /** The command line is wrong: exit status 2, with a hint where the usage is. */
 export class UsageError extends Error {
   /** Its name where it is printed. */
   override readonly name: string = "UsageError";
+
+  /**
+   * Creates the error.
+   *
+   * @param message what the user reads
+   * @param typo what to suggest a correction for
+   */
+  constructor(message: string, readonly typo?: Typo) {
+    super(message);
+  }
 }
 
 const USE_LOCKS = "use a path on a file system that has locks, such as /run";

@@ -3,11 +3,11 @@
  * `--check` it writes nothing and fails if a file differs from what it would write.
  */
 import config from "../deno.json" with { type: "json" };
-import { loadAll } from "../commands/mod.ts";
+import { commands as table } from "../commands/mod.ts";
 import { manual } from "./manual.ts";
 import { fromFileUrl } from "./paths.ts";
 
-const commands = await loadAll();
+const commands = await Promise.all(table.map(({ load }) => load()));
 const { version } = config;
 const MANUAL = fromFileUrl("../docs/sipid.1");
 const VERSION = fromFileUrl("../lib/version.ts");

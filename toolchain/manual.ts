@@ -1,6 +1,6 @@
 /** The man page, from the table of commands and the prose below. */
-import type { Command, Flag } from "../lib/cli/args.ts";
-import { COMMON_FLAGS } from "../lib/cli/args.ts";
+import { type Command, COMMON_FLAGS, type Flag } from "../lib/cli/command.ts";
+import { describeFlag } from "../lib/cli/help.ts";
 
 /**
  * Returns the man page in mdoc(7).
@@ -124,9 +124,9 @@ function synopsis({ name, flags, operands }: Command): string[] {
   return [
     ".Nm",
     `.Cm ${name}`,
-    ...Object.entries(flags).map(([flag, { value, required }]) => {
-      const word = `Fl -${flag}${value === undefined ? "" : ` Ar ${value}`}`;
-      return required ? `.${word}` : `.Op ${word}`;
+    ...Object.entries(flags).map(([name, flag]) => {
+      const word = `Fl -${name}${placeholderOf(flag)}`;
+      return flag.isRequired ? `.${word}` : `.Op ${word}${flag.isRepeated ? " ..." : ""}`;
     }),
     ...operandWords(operands?.usage ?? ""),
   ];
@@ -140,14 +140,16 @@ function operandWords(usage: string): string[] {
 }
 
 function description(command: Command): string[] {
-  const { name, purpose, flags, statuses } = command;
+  const { name, summary, flags, statuses } = command;
   return [
     `.It Cm ${name}`,
-    `${escaped(purpose)}.`,
+    `${escaped(summary)}.`,
     ".Bl -tag -width Ds",
-    ...Object.entries({ ...flags, ...COMMON_FLAGS }).flatMap(([flag, one]) => [
-      `.It Fl -${flag}${one.value === undefined ? "" : ` Ar ${one.value}`}`,
-      `${escaped(upper(one.help))}${fallback(one)}.`,
+    ...Object.entries({ ...flags, ...COMMON_FLAGS }).flatMap(([name, flag]) => [
+      `.It ${flag.letter === undefined ? "" : `Fl ${flag.letter} , `}Fl -${name}${
+        placeholderOf(flag)
+      }`,
+      `${escaped(upper(describeFlag(flag)))}.`,
     ]),
     ".El",
     ".Pp",
@@ -158,8 +160,8 @@ function description(command: Command): string[] {
   ];
 }
 
-function fallback({ value, default: text }: Flag<unknown>): string {
-  return value === undefined || text === undefined ? "" : ` (default ${text})`;
+function placeholderOf({ placeholder }: Flag<unknown>): string {
+  return placeholder === undefined ? "" : ` Ar ${placeholder}`;
 }
 
 function upper(text: string): string {

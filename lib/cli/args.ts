@@ -1,134 +1,17 @@
-/**
- * The command line as one declarative table: parsing comes from it here, the help texts in
- * usage.ts.
- */
+/** The parser of a command line, from what the command declares. */
 import { parseArgs } from "@std/cli/parse-args";
 import { UsageError } from "../errors.ts";
-import { suggest } from "./suggest.ts";
+import {
+  COMMON_FLAGS,
+  type Definition,
+  type Entry,
+  type Flag,
+  type Flags,
+  type Operands,
+  type Values,
+} from "./command.ts";
 
-/** One flag of a command. `T` is what the command gets for it. */
-export interface Flag<T> {
-  /** How its value is called in the usage, such as `PID_FILE`; undefined for a switch. */
-  readonly value: string | undefined;
-  /** What it is for, in a few words. */
-  readonly help: string;
-  /** Whether the command cannot do without it. */
-  readonly required: boolean;
-  /** The text that is parsed when the flag is not given. */
-  readonly default: string | undefined;
-  /**
-   * Makes a value of the text.
-   *
-   * @throws {UsageError} what is wrong, as a sentence without its subject, the flag */
-  readonly parse: (text: string) => T;
-}
-
-/** The flags of a command by their names, without the dashes. */
-export type Flags = Readonly<Record<string, Flag<unknown>>>;
-
-/** What a command gets: one value for each flag. */
-export type Values<F extends Flags> = {
-  readonly [name in keyof F]: F[name] extends Flag<infer T> ? T : never;
-};
-
-/** One command. */
-export interface Command extends Declared {
-  /** What it is called by. */
-  readonly name: string;
-  /** What it does, in one sentence without a full stop. */
-  readonly purpose: string;
-}
-
-/** What a command's own file says of it. */
-export interface Declared {
-  /** Its own flags; those of `COMMON_FLAGS` come on top. */
-  readonly flags: Flags;
-  /** The words after the flags; undefined where it takes none. */
-  readonly operands?: Operands;
-  /** Exit statuses, or ranges of them, and what they mean. */
-  readonly statuses: Readonly<Record<string, string>>;
-  /** Two calls as a script has them. */
-  readonly examples: readonly string[];
-  /**
-   * Does it.
-   *
-   * @returns the exit status
-   */
-  readonly run: (values: Values<Flags>, operands: readonly string[]) => Promise<number>;
-}
-
-/** The words after the flags, which end at the first of them. */
-export interface Operands {
-  /** As the usage shows them, such as `PID_FILE COMMAND [ARG ...]`. */
-  readonly usage: string;
-  /** How many there must be at least. */
-  readonly least: number;
-  /** How many there may be at most; undefined where there is no end to them. */
-  readonly most?: number;
-  /** The words the first one may be; undefined for any. */
-  readonly choices?: () => readonly string[];
-}
-
-/** Declares a command; `run` gets the values of its own flags, with their types. */
-export function command<F extends Flags>(
-  declared: Omit<Declared, "flags" | "run"> & {
-    readonly flags: F;
-    readonly run: (values: Values<F>, operands: readonly string[]) => Promise<number>;
-  },
-): Declared {
-  // The values are made from the same flags, so the narrower type is the true one.
-  return declared as unknown as Declared;
-}
-
-/** The flags that every command has. */
-export const COMMON_FLAGS = {
-  quiet: flagSwitch("say nothing but errors"),
-  help: flagSwitch("show this help"),
-} as const;
-
-/** A flag that takes a value, before it is decided what holds where it is not given. */
-export interface ValueFlag<T> {
-  /** It must be given. */
-  required(): Flag<T>;
-  /** Undefined where it is not given. */
-  optional(): Flag<T | undefined>;
-  /** The parsed `text` where it is not given. */
-  or(text: string): Flag<T>;
-}
-
-/** A flag that takes a value, parsed by `parse`. */
-export function flag<T>(
-  value: string,
-  help: string,
-  parse: (text: string) => T,
-): ValueFlag<T> {
-  const base = { value, help, parse, required: false, default: undefined };
-  return {
-    required: () => ({ ...base, required: true }),
-    optional: () => base,
-    or: (text) => ({ ...base, default: text }),
-  };
-}
-
-/** A flag that is there or not; `--flag=false` is the same as leaving it out. */
-export function flagSwitch(help: string): Flag<boolean> {
-  return {
-    value: undefined,
-    help,
-    required: false,
-    default: "false",
-    parse: parseSwitch,
-  };
-}
-
-/** The words Go's flag package takes for true and false. */
-function parseSwitch(text: string): boolean {
-  if (["1", "t", "T", "true", "TRUE", "True"].includes(text)) return true;
-  if (["0", "f", "F", "false", "FALSE", "False"].includes(text)) return false;
-  throw new UsageError(`is a switch: it takes true or false, not "${text}"`);
-}
-
-/** A command line, taken apart. */
+/** A parsed command line. */
 export type Parsed =
   | { readonly help: true }
   | {
@@ -139,87 +22,101 @@ export type Parsed =
   };
 
 /**
- * Takes a command line apart.
+ * Parses a command line: `--flag value` or `--flag=value`, with one dash or two as in Go. If a flag
+ * that is not repeated is given twice, the last one counts, as in Go.
  *
- * Taken are `--flag value`, `--flag=value` and, because scripts for the original use it, Go's
- * single dash.
- *
- * @param args what follows the command's name
- * @throws {UsageError} unknown, incomplete or missing flags, values that do not parse, operands
+ * @param args the words after the command's name
+ * @param commands the table, for operands that are names of commands
+ * @throws {UsageError} unknown, incomplete or missing flags, invalid values, wrong operands
  */
-export function parse({ flags: own, operands: taken }: Declared, args: readonly string[]): Parsed {
-  const flags: Flags = { ...own, ...COMMON_FLAGS };
+export function parse(
+  definition: Definition,
+  args: readonly string[],
+  commands: readonly Entry[] = [],
+): Parsed {
+  const flags: Flags = { ...definition.flags, ...COMMON_FLAGS };
   const names = Object.keys(flags);
-  const { words, operands, help } = split(flags, args);
-  if (help) return { help };
-  const given = parseArgs(words, { string: names });
-  const values: Record<string, unknown> = {};
-  for (const name of names) values[name] = valueOf(name, flags[name]!, given[name]);
-  checkOperands(taken ?? { usage: "", least: 0, most: 0 }, operands);
-  return { help, quiet: values.quiet === true, values, operands };
-}
-
-function checkOperands(
-  { usage, least, most = Infinity, choices }: Operands,
-  operands: readonly string[],
-): void {
-  if (operands.length > most) throw new UsageError(`unexpected operand "${operands[most]}"`);
-  if (operands.length < least) throw new UsageError(`operands are missing: ${usage}`);
-  const [first] = operands;
-  const known = choices?.();
-  if (first === undefined || known === undefined || known.includes(first)) return;
-  const nearest = suggest(first, known);
-  throw new UsageError(`there is no "${first}"${nearest || `; there are ${known.join(", ")}`}`);
-}
-
-function valueOf(
-  name: string,
-  { required, default: fallback, parse }: Flag<unknown>,
-  given?: string,
-): unknown {
-  if (given === undefined && required) throw new UsageError(`--${name} is missing`);
-  const text = given ?? fallback;
-  if (text === undefined) return undefined;
-  if (text === "") throw new UsageError(`--${name} needs a value`);
-  try {
-    return parse(text);
-  } catch (error) {
-    if (error instanceof UsageError) throw new UsageError(`--${name} ${error.message}`);
-    throw error;
-  }
+  const isSwitch = (name: string): boolean => flags[name]!.placeholder === undefined;
+  const given = parseArgs(rewrite(flags, args), {
+    boolean: names.filter(isSwitch),
+    string: names.filter((name) => !isSwitch(name)),
+    collect: names.filter((name) => !isSwitch(name)),
+    "--": true,
+  });
+  if (given.help === true) return { help: true };
+  const values = Object.fromEntries(names.map((name) => {
+    const texts = given[name]!;
+    return [name, typeof texts === "boolean" ? texts : valueOf(name, flags[name]!, texts)];
+  }));
+  const operands = given["--"];
+  checkOperands(definition.operands ?? { usage: "", min: 0, max: 0 }, operands, commands);
+  return { help: false, quiet: values.quiet === true, values, operands };
 }
 
 /**
- * The flags, each in one word as `--flag=value`, and the operands, of which the first ends the
- * flags. Only in one word does a value that begins with a dash, such as -100, come out whole.
+ * Rewrites what Go's flag package accepts and parseArgs does not: long flags with a single dash,
+ * values that begin with a dash, and all of Go's words for true and false. `--` goes before the
+ * first operand, so that nothing after it is taken for a flag or a number.
+ *
+ * @throws {UsageError} a flag is unknown; parseArgs would read --no-quiet=1 as --quiet=1
  */
-function split(
-  flags: Flags,
-  args: readonly string[],
-): { words: string[]; operands: readonly string[]; help: boolean } {
+function rewrite(flags: Flags, args: readonly string[]): string[] {
   const words: string[] = [];
   for (let i = 0; i < args.length; i++) {
     const arg = args[i]!;
-    if (arg === "--") return { words, operands: args.slice(i + 1), help: false };
-    // A dash alone is an operand, as everywhere.
-    if (!arg.startsWith("-") || arg === "-") {
-      return { words, operands: args.slice(i), help: false };
-    }
-    const [start, equals] = [arg.startsWith("--") ? 2 : 1, arg.indexOf("=")];
-    const name = arg.slice(start, equals < 0 ? undefined : equals);
-    const value = equals < 0 ? undefined : arg.slice(equals + 1);
-    if (arg === "-h" || (name === "help" && value === undefined)) {
-      return { words, operands: [], help: true };
-    }
-    if (!Object.hasOwn(flags, name)) {
-      const nearest = suggest(`--${name}`, Object.keys(flags).map((it) => `--${it}`));
-      const typed = name === "" ? arg : arg.slice(0, start + name.length);
-      throw new UsageError(`unknown flag ${typed}${nearest}`);
-    }
-    if (value !== undefined) words.push(`--${name}=${value}`);
-    else if (flags[name]!.value === undefined) words.push(`--${name}=true`);
-    else if (i + 1 < args.length) words.push(`--${name}=${args[++i]}`);
-    else throw new UsageError(`--${name} needs a value`);
+    if (arg === "--") return [...words, ...args.slice(i)];
+    // A dash alone is an operand: by convention, standard input.
+    if (!arg.startsWith("-") || arg === "-") return [...words, "--", ...args.slice(i)];
+    const [, typed, value] = /^(--?[^=]*)(?:=(.*))?$/s.exec(arg)!;
+    const [name, flag] = findFlag(flags, typed!);
+    if (flag.placeholder !== undefined) words.push(`--${name}=${value ?? args[++i] ?? ""}`);
+    else if (value === undefined) words.push(`--${name}`);
+    else words.push(`--${name}=${parseValue(name, flag, value)}`);
   }
-  return { words, operands: [], help: false };
+  return words;
+}
+
+/** Finds the flag for `--name`, `-name` or `-letter`. */
+function findFlag(flags: Flags, typed: string): readonly [string, Flag<unknown>] {
+  const all = Object.entries(flags);
+  const found = all.find(([name, { letter }]) =>
+    typed === `--${name}` || typed === `-${name}` || typed === `-${letter}`
+  );
+  if (found !== undefined) return found;
+  const known = all.map(([name]) => `--${name}`);
+  throw new UsageError(`unknown flag ${typed}`, { typed: typed.replace(/^-+/, "--"), known });
+}
+
+function valueOf(name: string, flag: Flag<unknown>, given: readonly string[]): unknown {
+  if (given.length === 0 && flag.isRequired) {
+    throw new UsageError(`missing required flag --${name}`);
+  }
+  const texts = given.length === 0 && flag.default !== undefined ? [flag.default] : given;
+  const values = texts.map((text) => parseValue(name, flag, text));
+  return flag.isRepeated ? values : values.at(-1);
+}
+
+function parseValue(name: string, flag: Flag<unknown>, text: string): unknown {
+  if (text === "") throw new UsageError(`missing value for --${name}`);
+  try {
+    return flag.parse(text);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    throw new UsageError(`invalid --${name} "${flag.redact(text)}": ${error.message}`);
+  }
+}
+
+function checkOperands(
+  { usage, min, max = Infinity, choices }: Operands,
+  operands: readonly string[],
+  commands: readonly Entry[],
+): void {
+  if (operands.length > max) throw new UsageError(`unexpected operand "${operands[max]}"`);
+  if (operands.length < min) throw new UsageError(`missing operands: expected ${usage}`);
+  const [typed] = operands;
+  if (typed === undefined || choices === undefined) return;
+  const known = choices.list(commands);
+  if (known.includes(typed)) return;
+  const message = `unknown ${choices.what} "${typed}": expected ${known.join(", ")}`;
+  throw new UsageError(message, { typed, known });
 }

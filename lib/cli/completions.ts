@@ -1,25 +1,36 @@
 /** The completion scripts of shells, made from the table of commands. */
-import { type Command, COMMON_FLAGS, type Flag } from "./args.ts";
+import { type Command, COMMON_FLAGS, type Flag, type Flags, PROGRAM_FLAGS } from "./command.ts";
 
-/** The shells there is a script for. */
+/** The shells that have a completion script. */
 export const SHELLS = ["bash", "zsh", "fish"] as const;
 
-/** The script for one of `SHELLS`. */
-export function completionsFor(shell: string, commands: readonly Command[]): string {
+/** Returns the script for one of `SHELLS`. */
+export function completionScript(shell: string, commands: readonly Command[]): string {
   return shell === "bash" ? bash(commands) : shell === "zsh" ? zsh(commands) : fish(commands);
 }
 
-/** A command's flags, as a list. */
-function flagsOf({ flags }: Command): (Flag<unknown> & { readonly name: string })[] {
-  return Object.entries({ ...flags, ...COMMON_FLAGS }).map(([name, flag]) => ({ ...flag, name }));
+interface NamedFlag extends Flag<unknown> {
+  readonly name: string;
 }
 
-/** Whether a flag's value is the name of a file. */
-function takesFile({ value }: Flag<unknown>): boolean {
-  return /FILE|PATH/.test(value ?? "");
+function named(flags: Flags): NamedFlag[] {
+  return Object.entries(flags).map(([name, flag]) => ({ ...flag, name }));
 }
 
-/** In single quotes, as every one of the shells reads it. */
+function flagsOf({ flags }: Command): NamedFlag[] {
+  return named({ ...flags, ...COMMON_FLAGS });
+}
+
+/** Returns the ways to write a flag: `-q` and `--quiet`. */
+function spellings({ name, letter }: NamedFlag): string[] {
+  return letter === undefined ? [`--${name}`] : [`-${letter}`, `--${name}`];
+}
+
+function takesFile({ placeholder }: Flag<unknown>): boolean {
+  return /FILE|PATH/.test(placeholder ?? "");
+}
+
+/** Quotes a text in a way that all three shells read. */
 function quoted(text: string): string {
   return `'${text.replaceAll("'", "'\\''")}'`;
 }
@@ -28,16 +39,17 @@ function bash(commands: readonly Command[]): string {
   const cases = commands.map((command) => {
     const flags = flagsOf(command);
     const names = (some: typeof flags): string => some.map(({ name }) => name).join(" ");
-    const taking = flags.filter(({ value }) => value !== undefined);
+    const taking = flags.filter(({ placeholder }) => placeholder !== undefined);
     const { operands } = command;
-    const rest = operands === undefined ? "" : operands.choices?.().join(" ") ?? "COMMAND";
+    const choices = operands?.choices?.list(commands).join(" ");
+    const rest = operands === undefined ? "" : choices ?? "COMMAND";
     return `    ${command.name})
-      flags=${quoted(flags.map(({ name }) => `--${name}`).join(" "))}
+      flags=${quoted(flags.flatMap(spellings).join(" "))}
       files=${quoted(names(taking.filter(takesFile)))}
       values=${quoted(names(taking.filter((flag) => !takesFile(flag))))}
       operands=${quoted(rest)} ;;`;
   });
-  const names = commands.map(({ name }) => name).join(" ");
+  const words = [...commands.map(({ name }) => name), ...named(PROGRAM_FLAGS).flatMap(spellings)];
   return `# bash completion of sipid
 _sipid() {
   local word=\${COMP_WORDS[COMP_CWORD]} previous=\${COMP_WORDS[COMP_CWORD - 1]}
@@ -56,7 +68,7 @@ ${cases.join("\n")}
   [[ $previous == -* ]] || name=''
   local -a how=(-W "$operands")
   if ((COMP_CWORD == 1)); then
-    how=(-W ${quoted(`${names} --help --version`)})
+    how=(-W ${quoted(words.join(" "))})
   elif [[ -n $name && " $files " == *" $name "* ]]; then
     how=(-f)
   elif [[ -n $name && " $values " == *" $name "* ]]; then
@@ -74,29 +86,36 @@ complete -o filenames -F _sipid sipid
 
 function zsh(commands: readonly Command[]): string {
   const text = (words: string): string => words.replace(/[[\]:\\]/g, "\\$&");
-  const cases = commands.map((command) => {
-    const specs = flagsOf(command).map((flag) => {
-      const action = flag.value === undefined
+  const specs = (flags: readonly NamedFlag[]): string[] =>
+    flags.flatMap((flag) => {
+      const { placeholder, help, isRepeated } = flag;
+      const action = placeholder === undefined
         ? ""
-        : `:${flag.value}:${takesFile(flag) ? "_files" : " "}`;
-      return quoted(`--${flag.name}[${text(flag.help)}]${action}`);
+        : `:${placeholder}:${takesFile(flag) ? "_files" : " "}`;
+      const all = spellings(flag);
+      const prefix = isRepeated ? "*" : all.length > 1 ? `(${all.join(" ")})` : "";
+      return all.map((spelling) => quoted(`${prefix}${spelling}[${text(help)}]${action}`));
     });
+  const cases = commands.map((command) => {
     const { operands } = command;
-    const choices = operands?.choices?.().join(" ");
-    if (choices !== undefined) specs.push(quoted(`1:${text(operands!.usage)}:(${choices})`));
-    else if (operands !== undefined) {
-      specs.push(quoted("1:PID_FILE:_files"), quoted("*::COMMAND:_normal"));
-    }
-    return `    ${command.name}) _arguments -S ${specs.join(" ")} ;;`;
+    const choices = operands?.choices?.list(commands).join(" ");
+    const words = choices !== undefined
+      ? [quoted(`1:${text(operands!.usage)}:(${choices})`)]
+      : operands !== undefined
+      ? [quoted("1:PID_FILE:_files"), quoted("*::COMMAND:_normal")]
+      : [];
+    return `    ${command.name}) _arguments -S ${
+      [...specs(flagsOf(command)), ...words].join(" ")
+    } ;;`;
   });
-  const names = commands.map(({ name, purpose }) => quoted(`${name}:${text(purpose)}`));
+  const names = commands.map(({ name, summary }) => quoted(`${name}:${text(summary)}`));
   return `#compdef sipid
 _sipid() {
   local -a names
   names=(${names.join(" ")})
   if (( CURRENT == 2 )); then
     _describe command names
-    _arguments '--help[show the help]' '--version[show the version]'
+    _arguments ${specs(named(PROGRAM_FLAGS)).join(" ")}
     return
   fi
   shift words
@@ -110,25 +129,27 @@ if [ "$funcstack[1]" = _sipid ]; then _sipid "$@"; else compdef _sipid sipid; fi
 }
 
 function fish(commands: readonly Command[]): string {
+  const line = (condition: string, flag: NamedFlag): string => {
+    const letter = flag.letter === undefined ? "" : ` -s ${flag.letter}`;
+    const value = flag.placeholder === undefined ? "" : takesFile(flag) ? " -r -F" : " -x";
+    const names = `${letter} -l ${flag.name}${value}`;
+    return `complete -c sipid -n ${condition}${names} -d ${quoted(flag.help)}`;
+  };
   const lines = commands.flatMap((command) => {
-    const { name, purpose, operands } = command;
-    const within = `-n ${quoted(`__fish_seen_subcommand_from ${name}`)}`;
-    const choices = operands?.choices?.();
+    const { name, summary, operands } = command;
+    const within = quoted(`__fish_seen_subcommand_from ${name}`);
+    const choices = operands?.choices?.list(commands);
     return [
-      `complete -c sipid -n __fish_use_subcommand -a ${name} -d ${quoted(purpose)}`,
-      ...flagsOf(command).map((flag) => {
-        const value = flag.value === undefined ? "" : takesFile(flag) ? " -r -F" : " -x";
-        return `complete -c sipid ${within} -l ${flag.name}${value} -d ${quoted(flag.help)}`;
-      }),
+      `complete -c sipid -n __fish_use_subcommand -a ${name} -d ${quoted(summary)}`,
+      ...flagsOf(command).map((flag) => line(within, flag)),
       ...(choices === undefined
-        ? operands === undefined ? [] : [`complete -c sipid ${within} -F`]
-        : [`complete -c sipid ${within} -a ${quoted(choices.join(" "))}`]),
+        ? operands === undefined ? [] : [`complete -c sipid -n ${within} -F`]
+        : [`complete -c sipid -n ${within} -a ${quoted(choices.join(" "))}`]),
     ];
   });
   return `# fish completion of sipid
 complete -c sipid -f
-complete -c sipid -n __fish_use_subcommand -l help -d 'show the help'
-complete -c sipid -n __fish_use_subcommand -l version -d 'show the version'
+${named(PROGRAM_FLAGS).map((flag) => line("__fish_use_subcommand", flag)).join("\n")}
 ${lines.join("\n")}
 `;
 }

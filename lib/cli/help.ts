@@ -1,35 +1,31 @@
 /** The help texts, made from the table of commands. */
-import { type Command, COMMON_FLAGS, type Flag, type Flags } from "./args.ts";
+import {
+  type Command,
+  COMMON_FLAGS,
+  type Entry,
+  type Flag,
+  type Flags,
+  PROGRAM_FLAGS,
+} from "./command.ts";
 import { version } from "../version.ts";
 
-/** The columns a help text has at most. */
-const WIDTH = 80;
-
-/** `sipid kill --pid-file PID_FILE [--show-stacks] …` */
-export function usageLine({ name, flags, operands }: Command): string {
-  const words = Object.entries(flags).map(([flag, { value, required }]) => {
-    const word = value === undefined ? `--${flag}` : `--${flag} ${value}`;
-    return required ? word : `[${word}]`;
-  });
-  const end = operands === undefined ? [] : [operands.usage];
-  return wrap(`Usage: sipid ${[name, ...words, ...end].join(" ")}`, " ".repeat(4));
-}
-
-/** The help of one command. */
-export function commandHelp(command: Command): string {
-  const statuses = Object.entries(command.statuses).map(([status, meaning]) =>
-    row(status, meaning)
-  );
+/** Returns the help of a command, wrapped at `width` columns. */
+export function commandHelp(command: Command, width: number): string {
   return [
-    usageLine(command),
+    usage(command, width),
     "",
-    wrap(`${command.purpose}.`),
+    wrap(`${command.summary}.`, width),
     "",
-    "Flags:",
-    ...flagRows({ ...command.flags, ...COMMON_FLAGS }),
+    ...(Object.keys(command.flags).length === 0 ? [] : [
+      "Flags:",
+      ...table(flagRows(command.flags), width),
+      "",
+    ]),
+    "Common flags:",
+    ...table(flagRows(COMMON_FLAGS), width),
     "",
     "Exit status:",
-    ...statuses,
+    ...table(Object.entries(command.statuses), width),
     "",
     "Examples:",
     ...command.examples.map((example) => `  ${example}`),
@@ -37,50 +33,88 @@ export function commandHelp(command: Command): string {
   ].join("\n");
 }
 
-/** The help of sipid as a whole. */
-export function help(commands: readonly Pick<Command, "name" | "purpose">[]): string {
+/** Returns the help of sipid without a command, wrapped at `width` columns. */
+export function programHelp(
+  commands: readonly Pick<Entry, "name" | "summary">[],
+  width: number,
+): string {
   return [
-    "Usage: sipid COMMAND [--flag VALUE ...]",
+    fill(["Usage: sipid", "COMMAND", "[FLAG ...]"], width, " ".repeat(4)).join("\n"),
     "",
-    `sipid ${version}: pidfiles done right, for start and stop scripts.`,
+    wrap(`sipid ${version}: pidfiles done right, for start and stop scripts.`, width),
     "",
     "Commands:",
-    ...commands.map(({ name, purpose }) => row(name, purpose, 20)),
+    ...table(commands.map(({ name, summary }) => [name, summary]), width),
     "",
     "Flags:",
-    row("--version", "show the version", 20),
-    row("--help", "show this help; sipid COMMAND --help shows a command's", 20),
+    ...table(flagRows(PROGRAM_FLAGS), width),
     "",
   ].join("\n");
 }
 
-function flagRows(flags: Flags): string[] {
+/** `Usage: sipid kill --pid-file PID_FILE [--show-stacks] …`, broken only between flags. */
+function usage({ name, flags, operands }: Command, width: number): string {
+  const words = Object.entries(flags).map(([name, flag]) => {
+    const word = withPlaceholder(`--${name}`, flag);
+    const optional = flag.isRequired ? word : `[${word}]`;
+    return flag.isRepeated ? `${optional} ...` : optional;
+  });
+  const parts = [
+    "Usage: sipid",
+    name,
+    ...words,
+    ...(operands === undefined ? [] : [operands.usage]),
+  ];
+  return fill(parts, width, " ".repeat(4)).join("\n");
+}
+
+function withPlaceholder(name: string, { placeholder }: Flag<unknown>): string {
+  return placeholder === undefined ? name : `${name} ${placeholder}`;
+}
+
+/** Returns what a flag does, its default, and whether it can be repeated. */
+export function describeFlag({ help, isRepeated, default: text }: Flag<unknown>): string {
+  const facts = [
+    ...(isRepeated ? ["may be repeated"] : []),
+    ...(text === undefined ? [] : [`default ${text}`]),
+  ];
+  return facts.length === 0 ? help : `${help} (${facts.join(", ")})`;
+}
+
+function flagRows(flags: Flags): [string, string][] {
   return Object.entries(flags).map(([name, flag]) => {
-    const left = flag.value === undefined ? `--${name}` : `--${name} ${flag.value}`;
-    return row(left, flag.help + fallbackOf(flag), 31);
+    const letter = flag.letter === undefined ? "" : `-${flag.letter}, `;
+    return [withPlaceholder(`${letter}--${name}`, flag), describeFlag(flag)];
   });
 }
 
-function fallbackOf({ value, default: fallback }: Flag<unknown>): string {
-  return value === undefined || fallback === undefined ? "" : ` (default ${fallback})`;
+/** Two columns; a text that does not fit beside its name starts on the next line. */
+function table(rows: readonly (readonly [string, string])[], width: number): string[] {
+  const longest = Math.max(...rows.map(([name]) => name.length));
+  const column = Math.min(2 + longest + 2, Math.max(8, Math.floor(width * 0.4)));
+  const indent = " ".repeat(column);
+  return rows.map(([name, text]) => {
+    const lines = fill(text.split(" "), width, indent, indent);
+    return name.length + 4 <= column
+      ? `  ${name}`.padEnd(column) + lines.join("\n").slice(column)
+      : [`  ${name}`, ...lines].join("\n");
+  });
 }
 
-/** Two columns; what does not fit beside the left one starts below it. */
-function row(left: string, right: string, width = 6): string {
-  const indent = " ".repeat(width + 2);
-  const start = left.length < width ? `  ${left.padEnd(width)}` : `  ${left}\n${indent}`;
-  return start + wrap(indent + right, indent).slice(indent.length);
+function wrap(text: string, width: number): string {
+  return fill(text.split(" "), width, "").join("\n");
 }
 
-/** Breaks at spaces; lines after the first begin with `indent`. */
-function wrap(text: string, indent = ""): string {
-  const lines = [""];
-  for (const word of text.split(/(?<=\S) /)) {
-    const last = lines.at(-1)!;
-    if (last === "") lines[lines.length - 1] = word;
-    else if (last.length + 1 + word.length <= WIDTH) {
-      lines[lines.length - 1] = `${last} ${word}`;
-    } else lines.push(indent + word);
+/** Fills lines of at most `width` columns with words; a longer word has a line of its own. */
+function fill(words: readonly string[], width: number, indent: string, first = ""): string[] {
+  const lines: string[] = [];
+  let line = first;
+  for (const word of words) {
+    const isEmpty = line.trim() === "";
+    if (!isEmpty && line.length + 1 + word.length > width) {
+      lines.push(line);
+      line = indent + word;
+    } else line += isEmpty ? word : ` ${word}`;
   }
-  return lines.join("\n");
+  return [...lines, line];
 }

@@ -14,17 +14,20 @@ import { UNPRINTABLE } from "../shell_quote.ts";
 /** Milliseconds that a blocked stderr gets at exit to take the rest of the messages. */
 const FLUSH_TIMEOUT_MS = 1_000;
 
+/** Columns where the width of a terminal is unknown. */
+const DEFAULT_WIDTH = 80;
+
 const encoder = new TextEncoder();
 /** Resolves when all messages so far are written. */
 let pending = Promise.resolve();
 let mayBlock: boolean | undefined;
-let prefix = "sipid:";
+let commandName = "";
 let isQuiet = false;
 let isProgressShown = false;
 
 /** Names the command in the prefix of every message from here on. */
 export function setCommandName(name: string): void {
-  prefix = `sipid ${name}:`;
+  commandName = name;
 }
 
 /** Suppresses all messages but errors. */
@@ -39,34 +42,41 @@ export function writeStdout(text: string): void {
 
 /** Reports on stderr what was done or found. */
 export function info(text: string): void {
-  if (!isQuiet) writeMessage(prefix, text);
+  if (!isQuiet) writeMessage(prefix(), text);
 }
 
 /** Reports on stderr why the command fails. `--quiet` does not suppress it. */
 export function error(text: string): void {
-  writeMessage(hasColour() ? `\x1b[1;31m${prefix}\x1b[0m` : prefix, text);
+  writeMessage(hasColour() ? `\x1b[1;31m${prefix()}\x1b[0m` : prefix(), text);
 }
 
-/** Follows an error with what to do about it, in a line of its own. */
-export function hint(text: string): void {
-  writeMessage(prefix, text);
+/** Follows a usage error with a line that says where the usage is. */
+export function usageHint(): void {
+  const what = commandName === ""
+    ? "'sipid help' for the commands"
+    : `'sipid ${commandName} --help' for usage`;
+  writeMessage(prefix(), `run ${what}`);
 }
 
 /** Shows what is being waited for in a line that the next one replaces; on a terminal only. */
 export function progress(text: string): void {
   if (isQuiet || !Deno.stderr.isTerminal()) return;
   clearProgress();
-  writeStderr(printable(text).slice(0, width() - 1));
+  writeStderr(printable(text).slice(0, terminalWidth() - 1));
   isProgressShown = true;
 }
 
-/** Returns the terminal's columns, or 80 where they are unknown. */
-function width(): number {
+function terminalWidth(): number {
   try {
-    return Deno.consoleSize().columns || 80;
+    return Deno.consoleSize().columns || DEFAULT_WIDTH;
   } catch {
-    return 80;
+    return DEFAULT_WIDTH;
   }
+}
+
+/** Returns the columns for help: the terminal's, or 80 if it does not go to one. */
+export function helpWidth(): number {
+  return Deno.stdout.isTerminal() ? terminalWidth() : DEFAULT_WIDTH;
 }
 
 function clearProgress(): void {
@@ -78,6 +88,10 @@ function clearProgress(): void {
 /** Returns whether stderr is a terminal with colour. Source: https://no-color.org. */
 function hasColour(): boolean {
   return Deno.stderr.isTerminal() && !Deno.env.get("NO_COLOR") && Deno.env.get("TERM") !== "dumb";
+}
+
+function prefix(): string {
+  return commandName === "" ? "sipid:" : `sipid ${commandName}:`;
 }
 
 function writeMessage(prefix: string, text: string): void {

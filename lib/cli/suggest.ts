@@ -1,22 +1,23 @@
-/** The word that was probably meant. */
+/** Suggestions for mistyped words. */
+
+import type { Typo } from "../errors.ts";
 
 /**
- * `; did you mean --pid-file?`, with the known word that is nearest; empty where none is near.
- *
- * Near is what a few slips of the fingers explain: one for every three characters.
+ * Returns `; did you mean --pid-file?` with the nearest known word, or nothing if none is near.
+ * A word is near if at most a third of its characters are wrong.
  */
-export function suggest(word: string, known: readonly string[]): string {
-  const [nearest] = known.map((it) => ({ it, slips: slips(word.toLowerCase(), it) }))
-    .filter(({ it, slips }) => slips <= Math.ceil(Math.max(word.length, it.length) / 3))
-    .sort((a, b) => a.slips - b.slips);
-  return nearest === undefined ? "" : `; did you mean ${nearest.it}?`;
+export function suggestion({ typed, known }: Typo): string {
+  const [nearest] = known.map((word) => ({ word, errors: distance(typed.toLowerCase(), word) }))
+    .filter(({ word, errors }) => errors <= Math.ceil(Math.max(typed.length, word.length) / 3))
+    .sort((a, b) => a.errors - b.errors);
+  return nearest === undefined ? "" : `; did you mean ${nearest.word}?`;
 }
 
 /**
- * How many characters are wrong, missing, too many, or in each other's place.
+ * Counts the characters that are wrong, missing, superfluous or swapped with their neighbour.
  * Source: the optimal string alignment distance.
  */
-function slips(one: string, other: string): number {
+function distance(one: string, other: string): number {
   const rows = [Array.from({ length: other.length + 1 }, (_, k) => k)];
   for (let i = 1; i <= one.length; i++) {
     const row = [i];

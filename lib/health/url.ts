@@ -45,7 +45,9 @@ const SECRET_NAME =
 
 /** Returns a URL for messages: without its password and the secrets of its query. */
 export function redactUrl(text: string): string {
-  const url = URL.parse(text);
+  const parsed = URL.parse(text);
+  // root:secret@db/ parses as a URL with the scheme root and without a host.
+  const url = parsed?.host ? parsed : null;
   // What is not a URL may have its password anywhere before its last @.
   const isSafe = url !== null && url.password === "";
   const password = url === null

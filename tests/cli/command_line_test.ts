@@ -1,4 +1,4 @@
-/** The command line of the compiled binary: what it takes, what it refuses, where it writes. */
+/** The command line of the compiled binary: flags, help, usage errors, and the form of messages. */
 import {
   assert,
   assertEquals,
@@ -6,20 +6,13 @@ import {
   assertNotMatch,
   assertStringIncludes,
 } from "@std/assert";
+import { commands } from "../../commands/mod.ts";
 import { closedPort, httpServer } from "../servers.ts";
 import { expectResult, fixture, type Result, run, SIPID, sipid, TempDir } from "../support.ts";
 
-const COMMANDS = [
-  "claim",
-  "kill",
-  "status",
-  "wait-until-healthy",
-  "pidproxy",
-  "help",
-  "completions",
-];
+const COMMANDS = commands.map(({ name }) => name);
 
-/** Runs a command line on a terminal: what it wrote there, stdout and stderr together. */
+/** Runs a command line on a terminal; `stdout` has what it wrote there, stderr included. */
 function onTerminal(
   dir: TempDir,
   commandLine: string,
@@ -29,20 +22,23 @@ function onTerminal(
   return run("script", args, { env: { PATH: Deno.env.get("PATH")!, ...env }, clearEnv: true });
 }
 
-Deno.test("sipid alone is wrong usage and shows the usage", async () => {
+Deno.test("sipid without a command prints the help to stderr and exits with 2", async () => {
+  const { stdout: help } = await sipid("--help");
+  for (const name of COMMANDS) assertStringIncludes(help, `\n  ${name} `);
   const { stderr } = expectResult(await sipid(), { code: 2, stdout: "" });
-  for (const name of COMMANDS) assertStringIncludes(stderr, `\n  ${name} `);
+  assertEquals(stderr, help);
 });
 
-Deno.test("an unknown command is wrong usage", async () => {
-  expectResult(await sipid("calim", "--pid", "17"), {
-    code: 2,
-    stdout: "",
-    stderr: ['unknown command "calim"', / sipid: run 'sipid help' for the list of commands\n$/],
-  });
+Deno.test("an unknown command prints the error and one line of hint", async () => {
+  const { stderr } = expectResult(await sipid("stop", "--pid", "17"), { code: 2, stdout: "" });
+  assertEquals(stderr.split("\n").map((line) => line.replace(/^\S+Z /, "")), [
+    'sipid: unknown command "stop"',
+    "sipid: run 'sipid help' for the commands",
+    "",
+  ]);
 });
 
-Deno.test("asked-for help goes to stdout, with exit status 0 and at most 80 columns", async () => {
+Deno.test("help goes to stdout with status 0, and has at most 80 columns in a pipe", async () => {
   for (const help of ["--help", "-h", "-help"]) {
     for (const args of [[help], ...COMMANDS.map((name) => [name, help])]) {
       const { stdout } = expectResult(await sipid(...args), { code: 0, stderr: "" });
@@ -52,19 +48,38 @@ Deno.test("asked-for help goes to stdout, with exit status 0 and at most 80 colu
   }
 });
 
-Deno.test("the help of a command names each flag, each exit status and two examples", async () => {
+Deno.test("help on a terminal wraps at its width, and never in the middle of a word", async () => {
+  using dir = new TempDir();
+  const words = (text: string): string[] => text.split(/\s+/);
+  for (const args of ["help", ...COMMANDS.map((name) => `help ${name}`)]) {
+    const piped = await sipid(...args.split(" "));
+    for (const width of [30, 50, 200]) {
+      const { stdout } = await onTerminal(dir, `stty cols ${width}; ${SIPID} ${args}`);
+      assertEquals(words(stdout), words(piped.stdout));
+      const [prose] = stdout.split("Examples:");
+      for (const line of prose!.split("\r\n")) {
+        const isOneWord = /^\s*(-., )?\[?\S+( [A-Z_]+\]?)?$/.test(line);
+        assert(line.length <= width || isOneWord, `${width} columns: ${line}`);
+      }
+    }
+    const { stdout: wide } = await onTerminal(dir, `stty cols 200; ${SIPID} ${args}`);
+    assert(wide.split("\n").length <= piped.stdout.split("\n").length);
+  }
+});
+
+Deno.test("the help of a command has its flags, defaults, exit statuses and two examples", async () => {
   const { stdout } = await sipid("kill", "--help");
   for (
-    const flag of ["--pid-file PID_FILE", "--grace-period DURATION", "--show-stacks", "--quiet"]
+    const flag of ["--pid-file PID_FILE", "--grace-period DURATION", "--show-stacks", "-q, --quiet"]
   ) {
     assertStringIncludes(stdout, `\n  ${flag} `);
   }
-  assertStringIncludes(stdout, "(default\n");
-  for (const status of [0, 1, 2]) assertMatch(stdout, new RegExp(`^  ${status} {5}\\w`, "m"));
+  assertStringIncludes(stdout.replace(/\s+/g, " "), "(default 20s)");
+  for (const status of [0, 1, 2]) assertMatch(stdout, new RegExp(`^  ${status}  \\w`, "m"));
   assertMatch(stdout, /Examples:\n {2}sipid kill .*\n {2}sipid kill .*\n$/);
 });
 
-Deno.test("sipid help shows the same", async () => {
+Deno.test("sipid help COMMAND prints the same as sipid COMMAND --help", async () => {
   assertEquals((await sipid("help")).stdout, (await sipid("--help")).stdout);
   for (const name of COMMANDS) {
     const { stdout } = expectResult(await sipid("help", name), { code: 0 });
@@ -73,39 +88,43 @@ Deno.test("sipid help shows the same", async () => {
 });
 
 const MISTYPED: [string[], string][] = [
-  [["calim"], 'unknown command "calim"; did you mean claim?'],
-  [["KILL"], 'unknown command "KILL"; did you mean kill?'],
-  [["stop"], 'unknown command "stop"\n'],
-  [["wait_until_healthy"], "did you mean wait-until-healthy?"],
-  [["kill", "--pidfile", "x"], "unknown flag --pidfile; did you mean --pid-file?"],
-  [["kill", "-pid-fiel=x"], "unknown flag -pid-fiel; did you mean --pid-file?"],
-  [["claim", "--force"], "unknown flag --force\n"],
-  [["help", "klil"], 'there is no "klil"; did you mean kill?'],
-  [["help", "stop"], 'there is no "stop"; there are claim, kill, status,'],
+  [["calim"], 'unknown command "calim"; did you mean claim?\n'],
+  [["KILL"], 'unknown command "KILL"; did you mean kill?\n'],
+  [["wait_until_healthy"], "did you mean wait-until-healthy?\n"],
+  [["kill", "--pidfile", "x"], "unknown flag --pidfile; did you mean --pid-file?\n"],
+  [["kill", "-pid-fiel=x"], "unknown flag -pid-fiel; did you mean --pid-file?\n"],
+  [["help", "klil"], "pidproxy, help, completions; did you mean kill?\n"],
+  [["completions", "zhs"], 'unknown shell "zhs": expected bash, zsh, fish; did you mean zsh?\n'],
 ];
 for (const [args, message] of MISTYPED) {
-  Deno.test(`${args.join(" ")} is answered with the nearest, if there is one`, async () => {
+  Deno.test(`sipid ${args.join(" ")} suggests what was probably meant`, async () => {
     expectResult(await sipid(...args), { code: 2, stdout: "", stderr: message });
   });
 }
 
-Deno.test("--help counts only where a flag can stand", async () => {
+Deno.test("a word that resembles nothing gets no suggestion", async () => {
+  expectResult(await sipid("stop"), { code: 2, stderr: 'unknown command "stop"\n' });
+  expectResult(await sipid("claim", "--force"), { code: 2, stderr: "unknown flag --force\n" });
+  expectResult(await sipid("help", "stop"), { code: 2, stderr: "pidproxy, help, completions\n" });
+});
+
+Deno.test("--help after a flag that takes a value is that value", async () => {
   using dir = new TempDir();
   const args = ["claim", "--pid", "17", "--pid-file", "--help"];
   expectResult(await run(SIPID, args, { cwd: dir.path }), { code: 0, stdout: "" });
   assertEquals(Deno.readTextFileSync(dir.file("--help")), "17");
 });
 
-Deno.test("--version is that of deno.json", async () => {
+Deno.test("-v and --version print the version of deno.json", async () => {
   const { version } = JSON.parse(
     Deno.readTextFileSync(new URL("../../deno.json", import.meta.url)),
   );
-  for (const flag of ["--version", "-version"]) {
+  for (const flag of ["--version", "-version", "-v"]) {
     expectResult(await sipid(flag), { code: 0, stdout: `sipid ${version}\n`, stderr: "" });
   }
 });
 
-Deno.test("a flag may be written with one dash or two, with a space or =", async () => {
+Deno.test("a flag has one dash or two, and a space or = before its value; the last one counts", async () => {
   using dir = new TempDir();
   const path = dir.file("web.pid");
   for (
@@ -115,7 +134,8 @@ Deno.test("a flag may be written with one dash or two, with a space or =", async
       ["-pid", "17", "-pid-file", path],
       ["-pid=17", `-pid-file=${path}`],
       ["--pid-file", path, "--pid", "17"],
-      ["--pid", "16", "--pid", "17", "--pid-file", path], // the last one counts, as in Go
+      ["--pid", "16", "--pid", "17", "--pid-file", path],
+      ["-q", "--pid-file", path, "--pid", "17", "--"],
     ]
   ) {
     expectResult(await sipid("claim", ...args), { code: 0 });
@@ -124,7 +144,7 @@ Deno.test("a flag may be written with one dash or two, with a space or =", async
   }
 });
 
-Deno.test("a switch takes Go's words for true and false, and no others", async () => {
+Deno.test("a switch accepts Go's words for true and false, and no others", async () => {
   using dir = new TempDir();
   for (const [value, code] of [["true", 0], ["F", 0], ["0", 0], ["yes", 2], ["", 2]] as const) {
     const path = dir.file("web.pid");
@@ -133,16 +153,21 @@ Deno.test("a switch takes Go's words for true and false, and no others", async (
 });
 
 const WRONG: [string[], string][] = [
-  [["claim"], "--pid is missing"],
-  [["claim", "--pid", "17"], "--pid-file is missing"],
-  [["claim", "--pid-file", "web.pid"], "--pid is missing"],
-  [["claim", "--pid-file", "web.pid", "--pid"], "--pid needs a value"],
-  [["claim", "--pid-file", "web.pid", "--pid="], "--pid needs a value"],
-  [["claim", "--pid", "17", "--pid-file", ""], "--pid-file needs a value"],
+  [["claim"], "missing required flag --pid"],
+  [["claim", "--pid", "17"], "missing required flag --pid-file"],
+  [["claim", "--pid-file", "web.pid"], "missing required flag --pid"],
+  [["claim", "--pid-file", "web.pid", "--pid"], "missing value for --pid"],
+  [["claim", "--pid-file", "web.pid", "--pid="], "missing value for --pid"],
+  [["claim", "--pid", "17", "--pid-file", ""], "missing value for --pid-file"],
   [["claim", "--pid", "17", "--pid-file", "web.pid", "--force"], "unknown flag --force"],
   [["claim", "--pid", "17", "--pid-file", "web.pid", "--no-quiet=1"], "unknown flag --no-quiet"],
   [["claim", "--pid", "17", "--pid-file", "web.pid", "--__proto__", "x"], "unknown flag"],
   [["claim", "--pid", "17", "--pid-file", "web.pid", "-v"], "unknown flag -v"],
+  [["kill", "--pid-file", "web.pid", "-qx"], "unknown flag -qx"],
+  [
+    ["kill", "--pid-file", "web.pid", "-q=maybe"],
+    'invalid --quiet "maybe": expected true or false',
+  ],
   [["claim", "--pid", "17", "--pid-file", "web.pid", "stray"], 'unexpected operand "stray"'],
   [["claim", "--pid", "17", "--pid-file", "web.pid", "0"], 'unexpected operand "0"'],
   [["claim", "--pid", "17", "--pid-file", "web.pid", ""], 'unexpected operand ""'],
@@ -165,18 +190,30 @@ const WRONG: [string[], string][] = [
   ]
     .map((pid): [string[], string] => [
       ["claim", "--pid-file", "web.pid", "--pid", pid],
-      `--pid is "${pid}", which is not a PID`,
+      `invalid --pid "${pid}": expected a decimal integer from 1 to 2147483647`,
     ]),
-  [["kill"], "--pid-file is missing"],
-  [["kill", "--pid-file", "web.pid", "--grace-period", "-1s"], "is negative"],
-  [["kill", "--pid-file", "web.pid", "--grace-period", "20"], "lacks a unit"],
-  [["kill", "--pid-file", "web.pid", "--grace-period", "NaN"], "is not a duration"],
+  [["kill"], "missing required flag --pid-file"],
+  [
+    ["kill", "--pid-file", "web.pid", "--grace-period", "-1s"],
+    'invalid --grace-period "-1s": must not be negative',
+  ],
+  [
+    ["kill", "--pid-file", "web.pid", "--grace-period", "20"],
+    "missing unit, such as in 20s or 20ms",
+  ],
+  [
+    ["kill", "--pid-file", "web.pid", "--grace-period", "NaN"],
+    "expected a duration such as 20s, 1m30s or 500ms",
+  ],
   [["kill", "--pid-file", "web.pid", "--grace-period", "1e9s"], 'unknown unit "e"'],
-  [["kill", "--pid-file", "web.pid", "--grace-period", "5 s"], "is not a duration"],
+  [
+    ["kill", "--pid-file", "web.pid", "--grace-period", "5 s"],
+    "expected a duration such as 20s, 1m30s or 500ms",
+  ],
   [["kill", "--pid-file", "web.pid", "--grace-period", "1d"], 'unknown unit "d"'],
 ];
 for (const [args, message] of WRONG) {
-  Deno.test(`${JSON.stringify(args.slice(-3))} is wrong usage and touches nothing`, async () => {
+  Deno.test(`${JSON.stringify(args.slice(-3))} is a usage error and changes nothing`, async () => {
     using dir = new TempDir();
     expectResult(await run(SIPID, args, { cwd: dir.path }), {
       code: 2,
@@ -187,13 +224,21 @@ for (const [args, message] of WRONG) {
   });
 }
 
-Deno.test("a line in a log begins with the time in UTC", async () => {
+Deno.test("a usage error does not show the secrets of a URL", async () => {
+  for (const url of ["root:s3cret@db/", "ftp://root:s3cret@db/", "http://root:s3cret@db:99999/"]) {
+    const { stderr } = expectResult(await sipid("wait-until-healthy", "--url", url), { code: 2 });
+    assertNotMatch(stderr, /s3cret/);
+    assertStringIncludes(stderr, "root:xxxxx@db");
+  }
+});
+
+Deno.test("a message in a log begins with the time in UTC", async () => {
   using dir = new TempDir();
   const { stderr } = await sipid("kill", "--pid-file", dir.file("web.pid"));
   assertMatch(stderr, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z sipid kill: there is no pidfile /);
 });
 
-Deno.test("a line on a terminal does not", async () => {
+Deno.test("a message on a terminal has no time before it", async () => {
   using dir = new TempDir();
   const { stdout } = await onTerminal(dir, `${SIPID} kill --pid-file ${dir.file("web.pid")}`);
   assertEquals(
@@ -202,7 +247,7 @@ Deno.test("a line on a terminal does not", async () => {
   );
 });
 
-Deno.test("an error has colour on a terminal alone, and not with NO_COLOR", async () => {
+Deno.test("an error is in colour on a terminal only, and not with NO_COLOR", async () => {
   using dir = new TempDir();
   const refused = `${SIPID} kill --pid-file ${dir.path}`;
   const red = "\x1b[1;31msipid kill:\x1b[0m ";
@@ -219,7 +264,7 @@ Deno.test("an error has colour on a terminal alone, and not with NO_COLOR", asyn
   assertMatch(stderr, /^\S+Z sipid kill: /);
 });
 
-Deno.test("a wait on a terminal shows one live line, and takes it away at the end", async () => {
+Deno.test("a wait on a terminal shows its progress in one line, and clears it at the end", async () => {
   using dir = new TempDir();
   const url = `http://127.0.0.1:${closedPort()}/`;
   const command = `${SIPID} wait-until-healthy --url ${url} --timeout 1s --polling-frequency 300ms`;
@@ -238,7 +283,7 @@ Deno.test("a wait on a terminal shows one live line, and takes it away at the en
   );
 });
 
-Deno.test("a wait in a log shows no live line", async () => {
+Deno.test("a wait shows no progress in a log", async () => {
   const url = `http://127.0.0.1:${closedPort()}/`;
   const { stderr } = await sipid("wait-until-healthy", "--url", url, "--timeout", "300ms");
   // deno-lint-ignore no-control-regex -- escape sequences are what must not be there
@@ -246,7 +291,7 @@ Deno.test("a wait in a log shows no live line", async () => {
   assertEquals(stderr.split("\n").length, 3);
 });
 
-Deno.test("--quiet silences what is not an error", async () => {
+Deno.test("--quiet and -q suppress all messages but errors", async () => {
   using dir = new TempDir();
   await using job = await fixture("exits_on_term");
   const path = dir.write("web.pid", String(job.pid));
@@ -285,7 +330,7 @@ Deno.test("a file's name cannot forge a line of a log or control the terminal", 
   }
 });
 
-Deno.test("an exit status does not depend on whether anybody reads what is said", async () => {
+Deno.test("the exit status is the same if stdout and stderr are closed or full", async () => {
   using dir = new TempDir();
   const path = dir.file("web.pid");
   for (const closed of ["2>&-", ">&- 2>&-", "<&- >&- 2>&-", "2>/dev/full", ">/dev/full 2>&1"]) {

@@ -81,7 +81,10 @@ async function inZsh(...words: string[]): Promise<string[]> {
 const COMMANDS = ["claim", "completions", "help", "kill", "pidproxy", "status"];
 
 Deno.test("bash completes commands, flags, file names and shells", async () => {
-  assertEquals(await inBash(""), [...COMMANDS, "--help", "--version", "wait-until-healthy"].sort());
+  assertEquals(
+    await inBash(""),
+    [...COMMANDS, "--help", "--version", "-h", "-v", "wait-until-healthy"].sort(),
+  );
   assertEquals(await inBash("cl"), ["claim"]);
   assertEquals(await inBash("kill", "--g"), ["--grace-period"]);
   assertEquals(await inBash("kill", "--pid-file", "web"), ["web.pid", "weblogs"]);
@@ -123,6 +126,6 @@ Deno.test("zsh completes commands, flags, file names and shells", async () => {
 Deno.test("completions for a shell there is none for are wrong usage", async () => {
   expectResult(await sipid("completions", "zhs"), {
     code: 2,
-    stderr: 'there is no "zhs"; did you mean zsh?',
+    stderr: 'unknown shell "zhs": expected bash, zsh, fish; did you mean zsh?',
   });
 });

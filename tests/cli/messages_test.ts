@@ -128,12 +128,12 @@ const PROVOKED: readonly Provoked[] = [
   },
   // the command line
   ...([
-    ["kill --pid-file web.pid --show-stacks=yes", 'is a switch: it takes true or false, not "'],
+    ["kill --pid-file web.pid --show-stacks=yes", "expected true or false"],
     ["kill --pid-file web.pid stray", 'unexpected operand "'],
-    ["pidproxy web.pid", "operands are missing: "],
-    ["help klil", 'there is no "'],
-    ["kill", " is missing"],
-    ["kill --pid-file", " needs a value"],
+    ["pidproxy web.pid", "missing operands: expected "],
+    ["help klil", 'unknown command "klil": expected '],
+    ["kill", "missing required flag --"],
+    ["kill --pid-file", "missing value for --"],
     ["kill --pid-fiel x", "unknown flag "],
     ["wait-until-healthy --url http://h/ --cert x", "--cert and --key must be given together"],
     ["wait-until-healthy --url h:80/", "missing protocol scheme; did you mean "],
@@ -142,9 +142,9 @@ const PROVOKED: readonly Provoked[] = [
       "wait-until-healthy --url http://[",
       "expected a URL such as http://127.0.0.1:8080/health",
     ],
-    ["claim --pid-file x --pid 0", '", which is not a PID: 1 to 2147483647 in plain decimal'],
-    ["kill --pid-file x --grace-period 1d", "has a bad value: "],
-    ["wait-until-healthy --url http://h/ --timeout 0s", "must be longer than 0s"],
+    ["claim --pid-file x --pid 0", "expected a decimal integer from 1 to 2147483647"],
+    ["kill --pid-file x --grace-period 1d", 'invalid --grace-period "1d": unknown unit "d"; '],
+    ["wait-until-healthy --url http://h/ --timeout 0s", "expected more than 0s"],
   ] as const).map(([args, words]) => ({
     words,
     args,
@@ -158,7 +158,7 @@ const PROVOKED: readonly Provoked[] = [
   {
     words: 'unknown command "',
     args: "stop",
-    said: /^sipid: unknown command "stop"\n.*sipid: run 'sipid help' for the list of commands\n$/,
+    said: /^sipid: unknown command "stop"\n.*sipid: run 'sipid help' for the commands\n$/,
   },
 ];
 
@@ -194,7 +194,7 @@ const ELSEWHERE: readonly (readonly [words: string, test: string])[] = [
   [" is gone already", ""],
   ["cannot load the system's certificates; correct ", "tls_test.ts"],
   // A fault of ours.
-  ["this should not happen, please report it: ", ""],
+  ["internal error: ", ""],
 ];
 
 for (const { args, said, words } of PROVOKED) {

@@ -1,9 +1,40 @@
-/** What is installed, released and documented, against what the binary does. */
+/** What is documented, installed and released, compared with what the binary does. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { commands } from "../../commands/mod.ts";
 import { expectResult, ROOT, run, sipid, TempDir } from "../support.ts";
 
 const MANUAL = `${ROOT}docs/sipid.1`;
-const COMMANDS = ["claim", "kill", "status", "wait-until-healthy", "pidproxy", "help"];
+const COMMANDS = commands.map(({ name }) => name);
+
+/** The ways to write the flags of a command, such as `--exec`, sorted; by command. */
+type FlagsByCommand = Record<string, string[]>;
+
+/** Returns the groups that a pattern matches in a text, sorted. */
+function groups(text: string, pattern: RegExp): string[] {
+  return [...text.matchAll(pattern)].flatMap(([, ...groups]) => groups)
+    .filter((group) => group !== undefined).sort();
+}
+
+/** Returns the part of a text between two patterns, of which the first is part of it. */
+function section(text: string, begin: RegExp, end: RegExp): string {
+  const start = text.search(begin);
+  assert(start >= 0, `no ${begin}`);
+  const rest = text.slice(start);
+  const length = rest.slice(1).search(end);
+  return length < 0 ? rest : rest.slice(0, length + 1);
+}
+
+function byCommand(flags: (command: string) => string[]): FlagsByCommand {
+  return Object.fromEntries(COMMANDS.map((name) => [name, flags(name)]));
+}
+
+/** Returns the flags that the binary's help shows. */
+async function helpFlags(): Promise<FlagsByCommand> {
+  const helps = await Promise.all(COMMANDS.map((name) => sipid("help", name)));
+  return byCommand((name) =>
+    groups(helps[COMMANDS.indexOf(name)]!.stdout, /^ {2}(?:(-\w), )?(--[a-z-]+)/gm)
+  );
+}
 
 Deno.test("the man page is clean under mandoc and has the sections of its kind", async () => {
   expectResult(await run("mandoc", ["-Tlint", "-W", "warning", MANUAL]), {
@@ -27,17 +58,47 @@ Deno.test("the man page is clean under mandoc and has the sections of its kind",
   ) assertMatch(text, new RegExp(`^\\.Sh ${section}$`, "m"));
 });
 
-Deno.test("the man page names each flag that the binary's help names", async () => {
+Deno.test("the man page has the flags of each command's help, and no others", async () => {
   const manual = Deno.readTextFileSync(MANUAL);
-  for (const command of COMMANDS) {
-    const { stdout } = await sipid("help", command);
-    const flags = [...stdout.matchAll(/^ {2}--([a-z-]+)/gm)].map(([, flag]) => flag);
-    assert(flags.length > 0);
-    for (const flag of flags) assertStringIncludes(manual, `.It Fl -${flag}`);
-  }
+  const described = byCommand((name) => {
+    const text = section(manual, new RegExp(`^\\.It Cm ${name}$`, "m"), /^\.It Cm |^\.Sh /m);
+    return groups(text, /^\.It (?:Fl (\w) , )?Fl (-[a-z-]+)/gm).map((flag) => `-${flag}`).sort();
+  });
+  assertEquals(described, await helpFlags());
+  const common = ["--help", "--quiet", "-h", "-q"];
+  const synopsis = section(manual, /^\.Sh SYNOPSIS$/m, /^\.Sh DESCRIPTION$/m);
+  const shown = byCommand((name) => {
+    const text = section(synopsis, new RegExp(`^\\.Cm ${name}$`, "m"), /^\.Nm$/m);
+    return [...groups(text, /Fl (-[a-z-]+)/g).map((flag) => `-${flag}`), ...common].sort();
+  });
+  assertEquals(shown, described);
 });
 
-Deno.test("make install puts binary, man page and completions where each is looked for", async () => {
+Deno.test("the completions have the flags of each command's help, and no others", async () => {
+  const expected = await helpFlags();
+  const [bash, zsh, fish] = await Promise.all(
+    ["bash", "zsh", "fish"].map(async (shell) => (await sipid("completions", shell)).stdout),
+  );
+  const inBash = byCommand((name) => {
+    const text = section(bash!, new RegExp(`^    ${name}\\)$`, "m"), /;;/);
+    return groups(text, /^ +flags='(.*)'$/gm).flatMap((flags) => flags.split(" ")).sort();
+  });
+  assertEquals(inBash, expected);
+  const inZsh = byCommand((name) => {
+    const line = section(zsh!, new RegExp(`^    ${name}\\) `, "m"), /$/m);
+    return groups(line, / '(?:\([^)]*\)|\*)?(--?[a-z-]+)\[/g);
+  });
+  assertEquals(inZsh, expected);
+  const inFish = byCommand((name) => {
+    const own = fish!.split("\n").filter((line) => line.includes(`subcommand_from ${name}'`));
+    const text = own.join("\n");
+    const letters = groups(text, /' -s (\w) /g).map((letter) => `-${letter}`);
+    return [...letters, ...groups(text, / -l ([a-z-]+) /g).map((flag) => `--${flag}`)].sort();
+  });
+  assertEquals(inFish, expected);
+});
+
+Deno.test("make install installs the binary, the man page and the completions where they are searched", async () => {
   using dir = new TempDir();
   expectResult(
     await run("make", ["install", `DESTDIR=${dir.path}`, "PREFIX=/usr"], {
@@ -63,7 +124,7 @@ Deno.test("make install puts binary, man page and completions where each is look
   );
 });
 
-Deno.test("make release packs the same bytes each time, with what its checksums say", async () => {
+Deno.test("make release packs the same bytes each time, and its checksums are right", async () => {
   const sums: string[] = [];
   for (let time = 0; time < 2; time++) {
     const { stdout } = expectResult(await run("sh", ["toolchain/release.sh"], { cwd: ROOT }), {

@@ -25,28 +25,28 @@ Deno.test("parseDuration() reads what Go's time.ParseDuration reads, in millisec
 });
 
 const BAD: [string, RegExp][] = [
-  ["", /is not a duration/],
-  ["s", /is not a duration/],
-  [".s", /is not a duration/],
-  ["5 s", /is not a duration/],
-  ["s5", /is not a duration/],
-  ["1s ", /is not a duration/],
-  ["--5s", /is not a duration/],
-  ["Infinity", /is not a duration/],
-  ["0x5s", /unknown unit "x"/],
-  ["5", /lacks a unit/],
-  ["1h30", /lacks a unit/],
-  ["5d", /unknown unit "d"/],
-  ["5S", /is not a duration/],
-  ["-5s", /is negative/],
-  ["577h", /is longer than 576h/],
-  ["9".repeat(400) + "s", /is longer than 576h/],
+  ["", /^expected a duration such as 20s, 1m30s or 500ms$/],
+  ["s", /^expected a duration such as 20s, 1m30s or 500ms$/],
+  [".s", /^expected a duration such as 20s, 1m30s or 500ms$/],
+  ["5 s", /^expected a duration such as 20s, 1m30s or 500ms$/],
+  ["s5", /^expected a duration such as 20s, 1m30s or 500ms$/],
+  ["1s ", /^expected a duration such as 20s, 1m30s or 500ms$/],
+  ["--5s", /^expected a duration such as 20s, 1m30s or 500ms$/],
+  ["Infinity", /^expected a duration such as 20s, 1m30s or 500ms$/],
+  ["0x5s", /^unknown unit "x"; expected ns, us, ms, s, m or h$/],
+  ["5", /^missing unit, such as in 5s or 5ms$/],
+  ["1h30", /^missing unit, such as in 30s or 30ms$/],
+  ["5d", /^unknown unit "d"; /],
+  ["5S", /^expected a duration such as 20s, 1m30s or 500ms$/],
+  ["-5s", /^must not be negative$/],
+  ["577h", /^must not be longer than 576h$/],
+  ["9".repeat(400) + "s", /^must not be longer than 576h$/],
 ];
 Deno.test("parseDuration() says what is wrong with anything else", () => {
   for (const [text, message] of BAD) assertMatch(String(parseDuration(text)), message, text);
 });
 
-Deno.test("formatDuration() gives what a person would say", () => {
+Deno.test("formatDuration() rounds as a person would", () => {
   const cases: [number, string][] = [
     [0, "0s"],
     [0.000005, "5ns"],
