@@ -1,4 +1,4 @@
-# Every verb a person types. Each finds the pinned Deno and calls a task of deno.json.
+# The commands a person types. Each target finds the pinned Deno and calls a task of deno.json.
 #
 #   make DENO_VERSION=2.9.6 ...   builds with another Deno, from npm (2.4 or newer)
 #   make DENO=/path/to/deno ...   builds with a Deno that is there
@@ -7,6 +7,9 @@ PREFIX ?= /usr/local
 DENO ?=
 DENO_VERSION ?=
 ARGS ?=
+
+# Networks that re-sign TLS need their own authorities; for a bare `deno task`, export the same.
+export DENO_TLS_CA_STORE ?= system,mozilla
 
 task = deno=$$(DENO='$(DENO)' DENO_VERSION='$(DENO_VERSION)' sh toolchain/find_deno.sh) && "$$deno" task --quiet
 
@@ -18,16 +21,16 @@ build: ## the toolchain and dist/sipid (the default)
 demo: ## build, then run the example job from start to stop
 	@$(task) demo
 
-test: ## format, lint, types, unit tests and the tests of dist/sipid
+test: ## check, build, and run the tests of lib and of dist/sipid; as root, installs what they need
 	@$(task) test
 
-e2e: ## with real Monit, Supervisor, MariaDB, nginx; as root, on a machine that may get them
+e2e: ## run it with real Monit, Supervisor, MariaDB and nginx; as root, installs them
 	@$(task) e2e
 
-stress: ## try to break it; ARGS="[--seed N] [long] [PART ...]"; about two minutes, long: fifteen
+stress: ## try to break each promise; ARGS="[--seed N] [long] [PART ...]"; about two minutes, long: fifteen
 	@ARGS='$(ARGS)' $(task) stress
 
-check: ## format, lint and types alone
+check: ## format, lint, types and generated docs; changes nothing
 	@$(task) check
 
 bench: ## measure it next to its peers; writes docs/bench; about six minutes

@@ -14,8 +14,6 @@ async function bundle(root: string, directory: string): Promise<void> {
     [
       "bundle",
       "--quiet",
-      "--lock=deno.lock",
-      "--frozen",
       "--minify",
       "--platform=deno",
       // A command is read when it is called.

@@ -1,6 +1,6 @@
 #!/bin/sh
-# need.sh PROGRAM=PACKAGE[,PACKAGE] ...: sees to it that the programs the tests call are there. As root on
-# Debian it installs their packages; anybody else is told which.
+# need.sh PROGRAM=PACKAGE[,PACKAGE] ...: makes sure that the programs the tests call are installed. As
+# root on Debian it says which packages it installs, and installs them; otherwise it fails and lists them.
 set -eu
 missing=
 for pair in "$@"; do
@@ -9,13 +9,13 @@ done
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-  echo "toolchain: installing for the tests:$missing" >&2
+  echo "toolchain: installing Debian packages that the tests need:$missing" >&2
   export DEBIAN_FRONTEND=noninteractive
   apt-get update -qq
-  # No service of theirs is to be started: RUNLEVEL tells so to invoke-rc.d.
+  # RUNLEVEL=1 keeps invoke-rc.d from starting their services.
   # shellcheck disable=SC2086
   RUNLEVEL=1 apt-get install -y -qq --no-install-recommends $missing >/dev/null
 else
-  echo "toolchain: the tests need these packages: apt-get install$missing" >&2
+  echo "toolchain: the tests need these packages; as root, run: apt-get install$missing" >&2
   exit 1
 fi
