@@ -41,7 +41,7 @@ export function programHelp(
   return [
     fill(["Usage: sipid", "COMMAND", "[FLAG ...]"], width, " ".repeat(4)).join("\n"),
     "",
-    wrap(`sipid ${version}: pidfiles done right, for start and stop scripts.`, width),
+    wrap(`sipid ${version}: safe pidfiles for start and stop scripts.`, width),
     "",
     "Commands:",
     ...table(commands.map(({ name, summary }) => [name, summary]), width),
