@@ -1,9 +1,8 @@
-// deno-lint-ignore-file no-console -- a build script talks to the person who builds
+// deno-lint-ignore-file no-console -- a build script reports to the console
 /**
  * build.ts [OUTPUT [TARGET]]: builds dist/sipid, or another file for another machine. Bundles
- * main.ts into one file and one for each command, then compiles those. The result depends on the
- * sources, on Deno and on the target alone: no path, no time and nothing of this machine goes into
- * it.
+ * main.ts into one file and one for each command, then compiles those. The result depends only
+ * on the sources, Deno and the target, not on paths, times or the machine.
  */
 import { compile, deno } from "./compile.ts";
 import { fromFileUrl } from "./paths.ts";
@@ -16,7 +15,7 @@ async function bundle(root: string, directory: string): Promise<void> {
       "--quiet",
       "--minify",
       "--platform=deno",
-      // A command is read when it is called.
+      // A command is loaded when it is called.
       "--code-splitting",
       `--outdir=${directory}`,
       "main.ts",

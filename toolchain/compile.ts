@@ -1,12 +1,12 @@
-// deno-lint-ignore-file no-console -- a build script talks to the person who builds
+// deno-lint-ignore-file no-console -- a build script reports to the console
 /** Compiles a script into a standalone executable. */
 import { deadline } from "@std/async/deadline";
 import { fetchDenort, keptDenort } from "./denort.ts";
 
-/** Milliseconds after which a download that neither ends nor fails counts as unreachable. */
+/** Milliseconds after which a download that is still running counts as failed. */
 const DOWNLOAD_TIMEOUT_MS = 180_000;
 
-/** Runs this Deno. Resolves to its stderr if it failed, to undefined if it did what it should. */
+/** Runs this Deno; returns its stderr if it fails, otherwise undefined. */
 export async function deno(
   args: string[],
   cwd: string,
@@ -47,10 +47,10 @@ function compileWith(
       "--quiet",
       "--no-config",
       "--no-check",
-      // /proc can be read with nothing less.
+      // Reading /proc needs all permissions.
       "--allow-all",
       "--no-prompt",
-      // The cache would have a guessable name in the temporary directory, and root would load it.
+      // Root would load the cache from a predictable name in the temporary directory.
       "--no-code-cache",
       `--target=${target}`,
       `--output=${name}`,
@@ -62,8 +62,8 @@ function compileWith(
 }
 
 /**
- * Compiles NAME.js of the directory into NAME beside it: with DENORT_BIN, with the runtime that is
- * kept, with Deno's own download, or with the one from npm.
+ * Compiles NAME.js in a directory to NAME. The runtime is DENORT_BIN, the cached one, the one that
+ * Deno downloads, or the one from npm, in this order.
  */
 export async function compile(
   directory: string,

@@ -1,6 +1,6 @@
 /** The man page, from the table of commands and the prose below. */
 import { type Command, COMMON_FLAGS, type Flag } from "../lib/cli/command.ts";
-import { describeFlag } from "../lib/cli/help.ts";
+import { describeFlag, TAGLINE } from "../lib/cli/help.ts";
 
 /**
  * Returns the man page in mdoc(7).
@@ -15,7 +15,7 @@ export function manual(commands: readonly Command[], version: string, date: stri
     `.Os sipid ${version}`,
     ".Sh NAME",
     ".Nm sipid",
-    ".Nd safe pidfiles for start and stop scripts",
+    `.Nd ${TAGLINE}`,
     ".Sh SYNOPSIS",
     ...commands.flatMap(synopsis),
     ".Nm pidproxy",
@@ -31,6 +31,11 @@ export function manual(commands: readonly Command[], version: string, date: stri
     ".Nm sipid Cm pidproxy .",
     ".Pp",
     "Flags may be written with one dash or two, their values after a space or an equals sign.",
+    "If a flag is given twice, the last one counts, unless it may be repeated.",
+    "The first operand or",
+    ".Fl -",
+    "ends the flags.",
+    ".Pp",
     "Durations are written as in Go:",
     ".Dq 20s ,",
     ".Dq 1m30s ,",
@@ -109,8 +114,8 @@ forwards
 .Dv SIGTSTP , SIGTTIN , SIGTTOU , SIGURG
 and
 .Dv SIGIO .
-A command that a signal ends leaves the pidfile unchanged, empty or with the new PID, never with a
-part of it.`;
+A command that is killed by a signal leaves the pidfile unchanged, empty or with the new PID, never
+with a part of it.`;
 
 const SEE_ALSO = `.Sh SEE ALSO
 .Xr monit 1 ,

@@ -1,15 +1,15 @@
 #!/bin/sh
-# Prints the path of a minimal Debian bullseye with Monit and runit (for chpst): the stand-in for a
-# stemcell, its glibc older than theirs. It is installed once, from the mirror apt itself uses.
+# Prints the path of a minimal Debian bullseye with Monit and runit (for chpst), which stands in for a
+# stemcell; its glibc is older than theirs. It is installed once, from the mirror that apt uses.
 set -eu
 cache=${XDG_CACHE_HOME:-${HOME:?set HOME, or XDG_CACHE_HOME}/.cache}/sipid-toolchain
 stemcell=$cache/stemcell-bullseye
 if [ ! -d "$stemcell" ]; then
-  # shellcheck disable=SC2016 # a variable of apt's
+  # shellcheck disable=SC2016 # for apt to expand
   mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' |
     grep '/debian/\{0,1\}$' | head -n 1)
   [ -n "$mirror" ] || {
-    echo "toolchain: apt knows no mirror of Debian to install a minimal system from" >&2
+    echo "toolchain: no Debian mirror in the sources of apt" >&2
     exit 1
   }
   echo "toolchain: installing a minimal Debian bullseye, once" >&2

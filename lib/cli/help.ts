@@ -9,6 +9,9 @@ import {
 } from "./command.ts";
 import { version } from "../version.ts";
 
+/** What sipid is, as a phrase. */
+export const TAGLINE = "safe pidfiles for start and stop scripts";
+
 /** Returns the help of a command, wrapped at `width` columns. */
 export function commandHelp(command: Command, width: number): string {
   return [
@@ -41,7 +44,7 @@ export function programHelp(
   return [
     fill(["Usage: sipid", "COMMAND", "[FLAG ...]"], width, " ".repeat(4)).join("\n"),
     "",
-    wrap(`sipid ${version}: safe pidfiles for start and stop scripts.`, width),
+    wrap(`sipid ${version}: ${TAGLINE}.`, width),
     "",
     "Commands:",
     ...table(commands.map(({ name, summary }) => [name, summary]), width),

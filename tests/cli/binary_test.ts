@@ -1,5 +1,6 @@
-/** The binary itself: what it touches on the machine, and that everybody builds the same one. */
+/** The compiled binary: which files it touches, and that its build is reproducible. */
 import { assert, assertEquals } from "@std/assert";
+import { commands } from "../../commands/mod.ts";
 import { closedPort } from "../servers.ts";
 import { deadPid, expectResult, run, SIPID, TempDir } from "../support.ts";
 
@@ -8,7 +9,7 @@ const CALLS = "open,openat,creat,mkdir,mkdirat,mknod,mknodat,link,linkat,symlink
   "rename,renameat,renameat2,unlink,unlinkat,rmdir,truncate,chmod,fchmodat,chown,fchownat," +
   "utimensat,bind";
 
-/** The lines of strace about a run of the binary whose caches and temporary files belong in `dir`. */
+/** Returns what strace prints about a run of the binary with its caches and temporary files in `dir`. */
 async function traced(dir: TempDir, calls: string, args: string[]): Promise<string[]> {
   const log = dir.file("strace.log");
   const { stderr } = await run("strace", [
@@ -30,7 +31,7 @@ async function traced(dir: TempDir, calls: string, args: string[]): Promise<stri
   return lines;
 }
 
-/** The paths that a run of the binary created, opened for writing, renamed or removed. */
+/** Returns the paths that a run of the binary created, opened for writing, renamed or removed. */
 async function written(dir: TempDir, args: string[]): Promise<string[]> {
   const lines = await traced(dir, CALLS, args);
   const writing = lines.filter((line) =>
@@ -40,12 +41,12 @@ async function written(dir: TempDir, args: string[]): Promise<string[]> {
   const paths = writing.flatMap((line) =>
     [...line.matchAll(/"([^"]*)"/g)].map(([, path]) => path!)
   );
-  // The runtime makes sure that descriptors 0 to 2 are open, and names its threads.
+  // The runtime opens descriptors 0 to 2 if they are closed, and names its threads.
   const own = (path: string): boolean => path === "/dev/null" || /^\/proc\/self\/task\//.test(path);
   return [...new Set(paths.filter((path) => !own(path)))].sort();
 }
 
-Deno.test("a command writes nothing but what it is for", async () => {
+Deno.test("a command writes only to the pidfile and its directory", async () => {
   using dir = new TempDir();
   const dead = String(await deadPid());
   assertEquals(await written(dir, ["--version"]), []);
@@ -65,16 +66,16 @@ Deno.test("a command writes nothing but what it is for", async () => {
   assertEquals([...Deno.readDirSync(dir.file("run"))], []);
 });
 
-Deno.test("a command's code comes from the binary, though its name is in the temporary directory", async () => {
+Deno.test("the binary loads its code from itself, not from the temporary directory that the code names", async () => {
   using dir = new TempDir();
   Deno.mkdirSync(dir.file("run"));
-  for (const command of ["claim", "kill", "status", "wait-until-healthy", "pidproxy", "help"]) {
+  for (const { name: command } of commands) {
     const lines = await traced(dir, "%file", [command, "--pid-file", "run/web.pid"]);
     assertEquals(lines.filter((line) => line.includes(`"${dir.path}/`)), [], command);
   }
 });
 
-Deno.test("the binary is the same wherever it is built", async () => {
+Deno.test("the binary is the same in whatever directory it is built", async () => {
   const root = new URL("../../", import.meta.url).pathname;
   const sources = [
     "main.ts",

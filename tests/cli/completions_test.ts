@@ -1,5 +1,6 @@
 /** `sipid completions`, in the real shells. */
 import { assert, assertEquals } from "@std/assert";
+import { commands } from "../../commands/mod.ts";
 import { expectResult, run, sipid, TempDir } from "../support.ts";
 
 /** A directory with the script of a shell, a file and a directory to complete. */
@@ -78,15 +79,14 @@ async function inZsh(...words: string[]): Promise<string[]> {
   return [...new Set(stdout.split("\n").filter((line) => line !== ""))].sort();
 }
 
-const COMMANDS = ["claim", "completions", "help", "kill", "pidproxy", "status"];
+const WORDS = [...commands.map(({ name }) => name), "--help", "--version", "-h", "-v"];
 
 Deno.test("bash completes commands, flags, file names and shells", async () => {
-  assertEquals(
-    await inBash(""),
-    [...COMMANDS, "--help", "--version", "-h", "-v", "wait-until-healthy"].sort(),
-  );
+  assertEquals(await inBash(""), WORDS.sort());
   assertEquals(await inBash("cl"), ["claim"]);
   assertEquals(await inBash("kill", "--g"), ["--grace-period"]);
+  assertEquals(await inBash("kill", "-q"), ["-q"]);
+  assertEquals(await inBash("help", "-"), ["--help", "--quiet", "-h", "-q"]);
   assertEquals(await inBash("kill", "--pid-file", "web"), ["web.pid", "weblogs"]);
   assertEquals(await inBash("kill", "-pid-file", "two"), ["two words.pid"]);
   assertEquals(await inBash("kill", "--pid-file", "=", "web.p"), ["web.pid"]);
@@ -108,6 +108,8 @@ Deno.test("the bash script is clean under shellcheck", async () => {
 Deno.test("fish completes commands, flags, file names and shells", async () => {
   assertEquals(await inFish("c"), ["claim", "completions"]);
   assertEquals(await inFish("kill", "--g"), ["--grace-period"]);
+  assertEquals(await inFish("status", "--q"), ["--quiet"]);
+  assertEquals((await inFish("status", "-")).filter((it) => !it.startsWith("--")), ["-h", "-q"]);
   assertEquals(await inFish("kill", "--pid-file", "web"), ["web.pid", "weblogs/"]);
   assertEquals(await inFish("kill", "--pid-file=web.p"), ["--pid-file=web.pid"]);
   assertEquals(await inFish("completions", ""), ["bash", "fish", "zsh"]);
@@ -117,13 +119,14 @@ Deno.test("fish completes commands, flags, file names and shells", async () => {
 Deno.test("zsh completes commands, flags, file names and shells", async () => {
   assertEquals(await inZsh("cl"), ["claim"]);
   assertEquals(await inZsh("kill", "--g"), ["--grace-period"]);
+  assertEquals(await inZsh("kill", "-q"), ["-q"]);
   assertEquals(await inZsh("kill", "--pid-file", "web"), ["web.pid", "weblogs"]);
   assertEquals(await inZsh("completions", ""), ["bash", "fish", "zsh"]);
   assertEquals(await inZsh("help", "st"), ["status"]);
   assertEquals(await inZsh("pidproxy", "web.p"), ["web.pid"]);
 });
 
-Deno.test("completions for a shell there is none for are wrong usage", async () => {
+Deno.test("completions for an unknown shell are a usage error", async () => {
   expectResult(await sipid("completions", "zhs"), {
     code: 2,
     stderr: 'unknown shell "zhs": expected bash, zsh, fish; did you mean zsh?',

@@ -1,4 +1,4 @@
-/** The example BOSH release: complete, consistent, and its scripts as BOSH renders them. */
+/** The example BOSH release and all shell scripts. */
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { expectResult, ROOT, run, TempDir } from "../support.ts";
 
@@ -11,7 +11,7 @@ Deno.test("the example release is complete and consistent", async () => {
   });
 });
 
-const SPOILS: [string, string][] = [
+const DEFECTS: [string, string][] = [
   ["rm jobs/web/templates/drain", "templates/drain does not exist"],
   ["touch jobs/web/templates/forgotten", "templates/forgotten is not listed"],
   ["rm -r packages/web", "there is no package web"],
@@ -21,19 +21,19 @@ const SPOILS: [string, string][] = [
   ["rm src/web/web.c", "src/web/web.c does not exist"],
   ["rm packages/sipid/packaging", "package sipid: no packaging"],
 ];
-Deno.test("the check of the release sees what is wrong with it", async () => {
-  for (const [spoil, fault] of SPOILS) {
+Deno.test("the check of the release finds each defect", async () => {
+  for (const [defect, message] of DEFECTS) {
     using dir = new TempDir();
     const copy = dir.file("release");
     await run("cp", ["-R", RELEASE, copy]);
-    expectResult(await run("sh", ["-euc", spoil], { cwd: copy }), { code: 0 });
+    expectResult(await run("sh", ["-euc", defect], { cwd: copy }), { code: 0 });
     const result = await run("ruby", [`${ROOT}tests/release/check.rb`, copy]);
-    const { stdout } = expectResult({ ...result, command: spoil }, { code: 1 });
-    assertStringIncludes(stdout, fault);
+    const { stdout } = expectResult({ ...result, command: defect }, { code: 1 });
+    assertStringIncludes(stdout, message);
   }
 });
 
-Deno.test("every script passes shellcheck, those of the release as BOSH renders them", async () => {
+Deno.test("every script passes shellcheck; those of the release do so as BOSH renders them", async () => {
   using dir = new TempDir();
   const scripts = ["example/start", "example/stop", "example/demo.sh", ".ci/run"].map((it) =>
     ROOT + it
