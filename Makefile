@@ -13,7 +13,7 @@ export DENO_TLS_CA_STORE ?= system,mozilla
 
 task = deno=$$(DENO='$(DENO)' DENO_VERSION='$(DENO_VERSION)' sh toolchain/find_deno.sh) && "$$deno" task --quiet
 
-.PHONY: build demo test e2e stress bench newest check docs release fmt install clean help
+.PHONY: build demo test e2e stress bench next newest check docs release fmt install clean help
 
 build: ## the toolchain and dist/sipid (the default)
 	@$(task) build
@@ -35,6 +35,9 @@ check: ## format, lint, types and generated docs; changes nothing
 
 bench: ## measure it next to its peers; writes docs/bench; about six minutes
 	@ARGS='$(ARGS)' $(task) bench
+
+next: build ## all tests with the Deno that the pin is to move to (2.9), run from the sources
+	@DENO_VERSION='$(DENO_VERSION)' sh toolchain/next.sh
 
 newest: ## whether the newest Deno of npm passes lint, types and the unit tests
 	@sh toolchain/newest.sh

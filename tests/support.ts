@@ -10,6 +10,11 @@ const UNCOMPILED = Deno.env.get("SIPID_UNDER_TEST");
 /** The binary under test. */
 export const SIPID = UNCOMPILED ?? `${ROOT}dist/sipid`;
 
+/** A test of what only the compiled file has; make next names it as ignored. */
+export function testCompiled(name: string, fn: () => Promise<void>): void {
+  Deno.test({ name, ignore: UNCOMPILED !== undefined, fn });
+}
+
 /** A temporary directory, removed with the block that uses it. */
 export class TempDir implements Disposable {
   readonly path = Deno.makeTempDirSync({ prefix: "sipid-test-" });

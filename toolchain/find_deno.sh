@@ -1,10 +1,13 @@
 #!/bin/sh
-# Prints the path of the Deno to build with: $DENO if set (2.4 or newer), else Deno $DENO_VERSION,
-# else the pinned version: a `deno` on PATH, or the one from npm, kept in the user's cache directory.
+# Prints the path of the Deno to build with: $DENO if set (2.4 or newer), else one of the version
+# $DENO_VERSION, or of the one that toolchain/versions has under that name, "pinned" if it is empty: a
+# `deno` on PATH, or the one from npm, kept in the user's cache directory.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
-pinned=$(sed -n '/^#/!{s/ .*//p;q;}' "$here/versions")
-version=${DENO_VERSION:-$pinned}
+wanted=${DENO_VERSION:-pinned}
+listed() { awk -v wanted="$wanted" -v field="$1" '$1 == wanted || $3 == wanted { print $field }' "$here/versions"; }
+version=$(listed 1)
+version=${version:-$wanted}
 cache=${XDG_CACHE_HOME:-${HOME:?set HOME, or XDG_CACHE_HOME}/.cache}/sipid-toolchain
 
 die() {
@@ -43,7 +46,7 @@ case $(uname -sm) in
   'Linux aarch64') package=@deno/linux-arm64-glibc ;;
   *) die "no Deno for $(uname -sm) on npm: install Deno $version and call make DENO=/path/to/deno" ;;
 esac
-expected=$(sed -n "s/^$version  *//p" "$here/versions")
+expected=$(listed 2)
 [ "$package" = @deno/linux-x64-glibc ] || expected=
 deno=$cache/deno-$version/node_modules/$package/deno
 # A version that is not listed is only as good as npm's own check when it was fetched.

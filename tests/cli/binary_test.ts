@@ -2,7 +2,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { commands } from "../../commands/mod.ts";
 import { closedPort } from "../servers.ts";
-import { deadPid, expectResult, run, SIPID, TempDir } from "../support.ts";
+import { deadPid, expectResult, run, SIPID, TempDir, testCompiled } from "../support.ts";
 
 /** System calls that create, change or remove something with a name. */
 const CALLS = "open,openat,creat,mkdir,mkdirat,mknod,mknodat,link,linkat,symlink,symlinkat," +
@@ -46,7 +46,7 @@ async function written(dir: TempDir, args: string[]): Promise<string[]> {
   return [...new Set(paths.filter((path) => !own(path)))].sort();
 }
 
-Deno.test("a command writes only to the pidfile and its directory", async () => {
+testCompiled("a command writes only to the pidfile and its directory", async () => {
   using dir = new TempDir();
   const dead = String(await deadPid());
   assertEquals(await written(dir, ["--version"]), []);
@@ -66,16 +66,19 @@ Deno.test("a command writes only to the pidfile and its directory", async () => 
   assertEquals([...Deno.readDirSync(dir.file("run"))], []);
 });
 
-Deno.test("the binary loads its code from itself, not from the temporary directory that the code names", async () => {
-  using dir = new TempDir();
-  Deno.mkdirSync(dir.file("run"));
-  for (const { name: command } of commands) {
-    const lines = await traced(dir, "%file", [command, "--pid-file", "run/web.pid"]);
-    assertEquals(lines.filter((line) => line.includes(`"${dir.path}/`)), [], command);
-  }
-});
+testCompiled(
+  "the binary loads its code from itself, not from the temporary directory that the code names",
+  async () => {
+    using dir = new TempDir();
+    Deno.mkdirSync(dir.file("run"));
+    for (const { name: command } of commands) {
+      const lines = await traced(dir, "%file", [command, "--pid-file", "run/web.pid"]);
+      assertEquals(lines.filter((line) => line.includes(`"${dir.path}/`)), [], command);
+    }
+  },
+);
 
-Deno.test("the binary is the same in whatever directory it is built", async () => {
+testCompiled("the binary is the same in whatever directory it is built", async () => {
   const root = new URL("../../", import.meta.url).pathname;
   const sources = [
     "main.ts",
