@@ -1,12 +1,15 @@
 /** `sipid claim`: writes a PID into a pidfile unless a running process has it. */
 import { command, type Definition, flag } from "../lib/cli/command.ts";
+import { info } from "../lib/cli/output.ts";
 import { formatDuration } from "../lib/duration.ts";
 import { CommandError } from "../lib/errors.ts";
-import { findRival, type Holder } from "../lib/process/identity.ts";
-import { createDirectory, type PidfileState, withLock } from "../lib/pidfile/pidfile.ts";
-import { describe, type Pid, type Process, startedAt } from "../lib/process/process.ts";
-import { info } from "../lib/cli/output.ts";
+import { createDirectory, type ExistingPidfile, judgePidfile } from "../lib/pidfile/pidfile.ts";
+import { withLock } from "../lib/pidfile/pidfile.ts";
 import { untrustedOwnerReason } from "../lib/pidfile/trust.ts";
+import type { Verdict } from "../lib/process/identity.ts";
+import type { Pid } from "../lib/process/pid.ts";
+import { describe, type Process, startedAt } from "../lib/process/process.ts";
+import { shellQuote } from "../lib/shell_quote.ts";
 import { execFlag, pid, pidFileFlag } from "./flags.ts";
 
 const flags = {
@@ -20,7 +23,8 @@ export const claim: Definition = command({
   flags,
   statuses: {
     0: "the pidfile names PID",
-    1: "refused: a running process has the pidfile, or somebody locks it, or it cannot be written",
+    1: "refused: a running process has the pidfile, another process locks it, or it cannot be " +
+      "written",
     2: "wrong usage",
   },
   examples: [
@@ -28,51 +32,67 @@ export const claim: Definition = command({
     "exec chpst -u vcap:vcap /var/vcap/packages/web/bin/web",
   ],
   async run({ pid, "pid-file": path, exec }) {
-    // 1. The directory.
+    // 1. Create the directory.
     createDirectory(path);
-    // 2. The lock, held until the PID is written.
+    // 2. Lock the pidfile, until the PID is written.
     await withLock(path, { create: true }, (file) => {
-      // 3. A running process in the file is an obstacle, unless it is a stranger.
-      const { state } = file;
-      const holder = state.kind === "pid" ? findRival(state.pid, pid, exec) : NOBODY;
-      if (holder.kind === "own") {
-        throw new CommandError(obstacle(holder.process, path, state, pid));
-      }
-      // 4. Anything else is replaced, but in the hands of root or our own only.
-      const doubt = untrustedOwnerReason(path, state);
-      if (doubt !== undefined) throw new CommandError(doubt);
+      // 3. Refuse if a running process has it, or may have it.
+      const verdict = judgePidfile(file.state, exec);
+      const conflict = findConflict(path, verdict, pid, exec);
+      if (conflict !== undefined) throw new CommandError(conflict);
+      // 4. Refuse to overwrite what is not a pidfile, or is another user's.
+      const objection = objectionToOverwrite(path, file.state);
+      if (objection !== undefined) throw new CommandError(objection);
+      // 5. Write the PID, and record which process has it.
       file.write(pid);
-      if (holder.kind === "stranger") {
-        info(`${describe(holder.process)} is not ${exec}: took the pidfile ${path} over`);
+      if (verdict.kind === "unrelated") {
+        info(
+          `${shellQuote(path)}: was stale (${describe(verdict.process)} ${verdict.reason}); ` +
+            `claimed for process ${pid}`,
+        );
       }
     });
     return 0;
   },
 });
 
-const NOBODY: Holder = { kind: "none" };
-
-function obstacle(holder: Process, path: string, state: PidfileState, claimed: Pid): string {
-  const named = `process ${holder.pid} (${path})`;
-  const start = startedAt(holder);
-  const facts = `${holder.program ?? "its program is hidden"}, ${runningSince(start)}`;
-  if (holder.pid === claimed) {
-    return `${named} is already in the pidfile: ${facts}; nothing is left to claim`;
-  }
-  return isRecycled(start, state)
-    ? `${named} already exists: ${facts}; it started after the pidfile was written, so its PID was ` +
-      "probably recycled: --exec PATH, with the path of your program, settles it"
-    : `${named} already exists: ${facts}; stop it first: sipid kill --pid-file ${path}`;
+/** Returns why the claim conflicts with the process in the pidfile; undefined if it does not. */
+function findConflict(
+  path: string,
+  verdict: Verdict,
+  claimed: Pid,
+  exec: string | undefined,
+): string | undefined {
+  if (verdict.kind === "none" || verdict.kind === "unrelated") return undefined;
+  const { process } = verdict;
+  const isItself = process.pid === claimed;
+  // A process that started after the pidfile was written is claiming it for the first time, as
+  // PID 1 of a restarted container does; or for the second, and then nothing changes.
+  if (isItself && verdict.kind === "unclear" && verdict.isLate) return undefined;
+  const named = `process ${process.pid} (${shellQuote(path)})`;
+  const facts = `${process.program ?? "its program is hidden"}, ${runningSince(process)}`;
+  if (isItself) return `${named} is already in the pidfile: ${facts}; there is nothing to claim`;
+  const option = exec === undefined ? "" : ` --exec ${shellQuote(exec)}`;
+  return verdict.kind === "own"
+    ? `${named} already exists: ${facts}; ` +
+      `stop it first: sipid kill --pid-file ${shellQuote(path)}${option}`
+    : `${named} already exists: ${facts}; but ${verdict.reason}; ${verdict.hint}`;
 }
 
-/** Whether the process started after the pidfile was written; both are known to a second or so. */
-function isRecycled(start: Date | undefined, state: PidfileState): boolean {
-  const written = state.kind === "missing" ? undefined : state.stat.mtime;
-  return start !== undefined && written !== undefined && start.getTime() > written + 2_000;
-}
-
-function runningSince(start: Date | undefined): string {
+function runningSince(process: Process): string {
+  const start = startedAt(process);
   if (start === undefined) return "running";
-  const up = formatDuration(Math.floor((Date.now() - start.getTime()) / 1000) * 1000);
-  return `running since ${start.toISOString().slice(0, 19)}Z (${up})`;
+  const up = formatDuration(Math.max(0, Math.floor((Date.now() - start) / 1000)) * 1000);
+  return `running since ${new Date(start).toISOString().slice(0, 19)}Z (${up})`;
+}
+
+/** Returns why the content must be kept; undefined if it may be replaced. */
+function objectionToOverwrite(path: string, state: ExistingPidfile): string | undefined {
+  if (state.kind !== "empty" && state.foreign !== undefined) {
+    return `${shellQuote(path)}: is not a pidfile: it begins with ${
+      JSON.stringify(state.foreign)
+    } ` +
+      `(${state.stat.size} bytes); use another path, or remove it`;
+  }
+  return untrustedOwnerReason(path, state);
 }

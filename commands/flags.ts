@@ -2,7 +2,7 @@
 import { type Flag, flag, type ValueFlag } from "../lib/cli/command.ts";
 import { parseDuration } from "../lib/duration.ts";
 import { UsageError } from "../lib/errors.ts";
-import { parsePid, type Pid } from "../lib/process/process.ts";
+import { parsePid, type Pid } from "../lib/process/pid.ts";
 
 /** Declares `--pid-file`. */
 export function pidFileFlag(help: string): ValueFlag<string> {

@@ -1,31 +1,22 @@
 /** `sipid kill`: stops the process a pidfile names, and removes the pidfile. */
 import { command, type Definition, flag, flagSwitch, type Values } from "../lib/cli/command.ts";
+import { info } from "../lib/cli/output.ts";
 import { formatDuration } from "../lib/duration.ts";
 import { CommandError } from "../lib/errors.ts";
+import { LockedElsewhere } from "../lib/pidfile/lock.ts";
+import { isUnchanged, judgePidfile, type PidfileState } from "../lib/pidfile/pidfile.ts";
+import { readAndJudge, withLock } from "../lib/pidfile/pidfile.ts";
+import { findDistrust } from "../lib/pidfile/trust.ts";
+import { explain } from "../lib/process/identity.ts";
+import { describe, holdProcess, isStopped, type Process, stateOf } from "../lib/process/process.ts";
+import { sendSignal } from "../lib/process/signals.ts";
 import { waitForExit } from "../lib/process/wait_for_exit.ts";
-import { findHolderSettled } from "../lib/process/identity.ts";
-import {
-  isUnchanged,
-  LockedElsewhere,
-  type PidfileState,
-  readSettledPidfile,
-  withLock,
-} from "../lib/pidfile/pidfile.ts";
-import {
-  describe,
-  findProcess,
-  isStopped,
-  type Process,
-  send,
-  stateOf,
-} from "../lib/process/process.ts";
-import { info } from "../lib/cli/output.ts";
-import { untrustedReason } from "../lib/pidfile/trust.ts";
+import { shellQuote } from "../lib/shell_quote.ts";
 import { duration, execFlag, pidFileFlag } from "./flags.ts";
 
-/** Milliseconds that a process is given to dump its stacks after SIGQUIT. */
+/** Milliseconds that a process gets to dump its stacks after SIGQUIT. */
 const STACK_DUMP_TIMEOUT_MS = 1_000;
-/** Milliseconds that the kernel is given to end a process after SIGKILL. */
+/** Milliseconds that the kernel gets to terminate a process after SIGKILL. */
 const SIGKILL_TIMEOUT_MS = 5_000;
 
 const flags = {
@@ -45,8 +36,9 @@ const flags = {
 export const kill: Definition = command({
   flags,
   statuses: {
-    0: "no process of this pidfile runs any more",
-    1: "refused or failed: the file holds no PID, no permission, the process survived",
+    0: "no process of this pidfile is running",
+    1: "refused or failed: no PID in the file, unclear whose it is, no permission, or the process " +
+      "survived",
     2: "wrong usage",
   },
   examples: [
@@ -58,136 +50,131 @@ export const kill: Definition = command({
 
 async function killByPidfile(values: Values<typeof flags>): Promise<number> {
   const { "pid-file": path, "grace-period": grace, "show-stacks": showStacks, exec } = values;
-  // 1. The PID.
-  const found = await readSettledPidfile(path);
-  if (found.kind === "missing") {
-    info(`there is no pidfile ${path}: nothing to kill`);
+  const name = shellQuote(path);
+  // 1. Read the PID, and decide whose it is.
+  const { state, verdict } = await readAndJudge(path, exec);
+  if (state.kind === "missing") {
+    info(`${name}: does not exist; nothing to kill`);
     return 0;
   }
-  if (found.kind === "invalid") {
+  if (state.kind === "invalid") {
     throw new CommandError(
-      `pidfile (${path}) does not contain a valid pid; nothing was signalled and the file is kept: ` +
-        "look into it, and remove it if its process is gone",
+      `${name}: does not contain a valid pid; nothing was signalled; ` +
+        "inspect the file and remove it if its process has exited",
+    );
+  }
+  if (verdict.kind === "unclear") {
+    throw new CommandError(
+      `${name}: ${explain(verdict)}; nothing was signalled; ${verdict.hint}`,
     );
   }
 
-  // 2. A file without a running process of its own is stale.
-  if (found.kind === "empty") {
-    const outcome = await remove(path, found, `pidfile ${path} is empty`);
+  // 2. Without a process of its own the pidfile is stale.
+  if (verdict.kind !== "own") {
+    const fact = verdict.kind === "unrelated"
+      ? `${describe(verdict.process)} ${verdict.reason} and was not signalled`
+      : state.kind === "empty"
+      ? "is empty"
+      : `process ${state.pid} is not running`;
+    const outcome = await remove(path, state, fact, exec);
     // Written at the last moment: there is a process after all.
     return outcome === "changed" ? await killByPidfile(values) : 0;
   }
-  const holder = await findHolderSettled(found.pid, exec);
-  if (holder.kind !== "own") {
-    const fact = holder.kind === "stranger"
-      ? `${describe(holder.process)} is not ${exec} and was left alone`
-      : `process ${found.pid} does not run`;
-    await remove(path, found, fact);
-    return 0;
-  }
-  const doubt = untrustedReason(path, found, holder.process);
-  if (doubt !== undefined) {
-    throw new CommandError(`${doubt}; ${describe(holder.process)} was not signalled`);
+  const { process } = verdict;
+  const distrust = findDistrust(path, state, process);
+  if (distrust !== undefined) {
+    throw new CommandError(
+      `${distrust.fact}; ${describe(process)} was not signalled; ${distrust.hint}`,
+    );
   }
 
-  // 3. to 6. The process.
-  await stop(holder.process, path, grace, showStacks);
+  // 3. to 6. Stop the process.
+  await stop(process, path, grace, showStacks);
 
-  // 7. The file.
-  await remove(path, found);
+  // 7. Remove the pidfile.
+  await remove(path, state, undefined, exec);
   return 0;
 }
 
-/** Ends the process; returns when it is gone. */
+/** Returns when the process has exited. */
 async function stop(
-  one: Process,
+  target: Process,
   path: string,
   grace: number,
   showStacks: boolean,
 ): Promise<void> {
   const begin = performance.now();
-  const exited = (): void =>
-    info(
-      `${describe(one)} exited after ${formatDuration(performance.now() - begin)}`,
-    );
+  const report = (what: string): void =>
+    info(`${describe(target)} ${what} after ${formatDuration(performance.now() - begin)}`);
+  using process = holdProcess(target);
+  if (process === undefined) return report("exited");
 
   // 3. SIGTERM, and SIGCONT so that a stopped process can act on it.
-  signal(one, "SIGTERM", path);
-  if (isStopped(one)) signal(one, "SIGCONT", path);
+  signal(process, "SIGTERM", path);
+  if (isStopped(process)) signal(process, "SIGCONT", path);
   // 4. The grace period.
-  if (await waitForExit(one, grace)) return exited();
-  info(
-    `${describe(one)} still runs after the grace period of ${formatDuration(grace)}`,
-  );
+  if (await waitForExit(process, grace)) return report("exited");
+  info(`${describe(process)} is still running after ${formatDuration(grace)}`);
 
   // 5. SIGQUIT for the stacks, then SIGKILL.
   if (showStacks) {
-    signal(one, "SIGQUIT", path);
-    if (await waitForExit(one, STACK_DUMP_TIMEOUT_MS)) return exited();
+    signal(process, "SIGQUIT", path);
+    if (await waitForExit(process, STACK_DUMP_TIMEOUT_MS)) return report("exited");
   }
-  signal(one, "SIGKILL", path);
-  // 6. Not even SIGKILL ends a process at once, and some never.
-  if (await waitForExit(one, SIGKILL_TIMEOUT_MS)) return exited();
+  signal(process, "SIGKILL", path);
+  // 6. Even SIGKILL takes a moment, and some processes never act on it.
+  if (await waitForExit(process, SIGKILL_TIMEOUT_MS)) return report("was killed");
   throw new CommandError(
-    `${describe(one)} survived SIGKILL; it is ${stateOf(one) ?? "in a state that is hidden"}; ` +
-      `${path} is kept, so that no second one starts beside it: ` +
-      "mend what it waits for, then kill again",
+    `${describe(process)} survived SIGKILL: it is ${stateOf(process) ?? "in a hidden state"}; ` +
+      `${shellQuote(path)} is kept, so that no second instance starts; ` +
+      "fix what it waits for, then retry",
   );
 }
 
-function signal(one: Process, name: Deno.Signal, path: string): void {
-  const outcome = send(one, name);
-  if (outcome === "sent") info(`sent ${name} to ${describe(one)}`);
+function signal(to: Process, name: Deno.Signal, path: string): void {
+  const outcome = sendSignal(to, name);
+  if (outcome === "sent") info(`sent ${name} to ${describe(to)}`);
   if (outcome === "denied") {
     throw new CommandError(
-      `no permission to send ${name} to ${describe(one)}; ${path} is kept: ` +
-        "run it as root, or as the user of that process",
+      `no permission to send ${name} to ${describe(to)}; ${shellQuote(path)} is kept; ` +
+        "run this as root, or as the user of that process",
     );
   }
 }
 
 /**
- * Removes the pidfile under its lock, if it still is what was found and stands for no process.
+ * Removes the pidfile under its lock, if it is still what was found, or again without a process of
+ * its own.
  *
- * @param fact what makes it stale, for the message; undefined where that was told already
+ * @param fact what makes it stale, for the message; undefined if that was reported already
  */
 async function remove(
   path: string,
   found: PidfileState,
-  fact?: string,
+  fact: string | undefined,
+  exec: string | undefined,
 ): Promise<"removed" | "changed" | undefined> {
-  const because = fact === undefined ? "" : `${fact}: `;
+  const name = shellQuote(path);
+  const prefix = fact === undefined ? "" : `${name}: ${fact}; `;
   try {
     const outcome = await withLock(path, { create: false }, (file) => {
-      if (!isStillStale(file.state, found)) return "changed";
+      const isStale = isUnchanged(file.state, found) ||
+        (file.state.kind === "pid" && judgePidfile(file.state, exec).kind === "none");
+      if (!isStale) return "changed";
       file.remove();
       return "removed";
     });
     if (outcome === "removed") {
-      info(
-        `${because}removed ${fact === undefined ? "" : "the stale pidfile "}${path}`,
-      );
+      info(fact === undefined ? `removed ${name}` : `${prefix}removed the stale pidfile`);
     } else if (outcome === "changed") {
-      info(`${because}left ${path}, which was written anew meanwhile`);
+      info(`${prefix}kept ${name}, which was written again meanwhile`);
     } else if (fact !== undefined) {
-      info(`${because}${path} is gone already`);
+      info(`${prefix}it no longer exists`);
     }
     return outcome;
   } catch (error) {
     if (!(error instanceof LockedElsewhere)) throw error;
-    info(
-      `${because}left ${path}: ${error.message}; the next claim will see that it is stale`,
-    );
+    info(`${prefix}kept ${name}: ${error.message}; the next claim will replace it`);
     return undefined;
   }
-}
-
-/**
- * The same PID again may be another claim, of another process that got the number: then the file
- * was written since, and a process runs.
- */
-function isStillStale(now: PidfileState, found: PidfileState): boolean {
-  if (isUnchanged(now, found)) return true;
-  return now.kind === "pid" && found.kind === "pid" && now.pid === found.pid &&
-    findProcess(now.pid) === undefined;
 }

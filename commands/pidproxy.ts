@@ -3,21 +3,18 @@
  * After the manual page of Supervisor's pidproxy.
  */
 import { delay } from "@std/async/delay";
-import { catchSignals, start } from "../lib/process/child.ts";
+import { start } from "../lib/process/child.ts";
 import { command, type Definition, flag } from "../lib/cli/command.ts";
 import { formatDuration } from "../lib/duration.ts";
 import { CommandError } from "../lib/errors.ts";
 import { isUnchanged, type PidfileState, readPidfile } from "../lib/pidfile/pidfile.ts";
-import {
-  describe,
-  findProcess,
-  isRunning,
-  type Pid,
-  type Process,
-  send,
-} from "../lib/process/process.ts";
+import { describe, findProcess, isRunning, type Process } from "../lib/process/process.ts";
+import type { Pid } from "../lib/process/pid.ts";
+import { catchSignals, sendSignal } from "../lib/process/signals.ts";
+import { judgePidfile } from "../lib/pidfile/pidfile.ts";
+import { explain } from "../lib/process/identity.ts";
 import { error, info } from "../lib/cli/output.ts";
-import { untrustedReason } from "../lib/pidfile/trust.ts";
+import { findDistrust } from "../lib/pidfile/trust.ts";
 import { duration } from "./flags.ts";
 
 /** Those that ask the daemon to end. */
@@ -76,7 +73,9 @@ export const pidproxy: Definition = command({
 class SignalForwarder {
   readonly #path: string;
   /** The pidfile as it was before the command was started. */
-  readonly #before: PidfileState | undefined;
+  #before: PidfileState | undefined;
+  /** Resolves when the signals so far were passed on, in the order they came. */
+  #forwarding = Promise.resolve();
   /** The command, while it runs. */
   #command: Process | undefined;
   /** Signals that nobody was there to get. */
@@ -94,22 +93,24 @@ class SignalForwarder {
   constructor(path: string) {
     this.#path = path;
     // 1. Signals are caught from here on; those that come now wait in #pending.
-    catchSignals(FORWARDED, (signal) => this.#forward(signal));
-    // 2. What is there now is from an earlier run.
-    this.#before = tryReadPidfile(path);
+    catchSignals(FORWARDED, (signal) => {
+      this.#forwarding = this.#forwarding.then(() => this.#forward(signal));
+    });
   }
 
   /** @returns the exit status */
   async run(wait: number, name: string, args: readonly string[]): Promise<number> {
+    // 2. What is there now is from an earlier run.
+    this.#before = await tryReadPidfile(this.#path);
     // 3. The command.
     const child = start(name, args);
     this.#command = findProcess(child.pid as Pid);
-    this.#deliverPending();
+    await this.#deliverPending();
     const { code } = await child.status;
     this.#command = undefined;
 
     // 4. The daemon, if the command put one in the background.
-    let daemon: Process | Pid | undefined = this.#findDaemon();
+    let daemon: Process | Pid | undefined = await this.#findDaemon();
     // A command that got the request to end itself may have left one that is still to be asked.
     const isLeft = code === 0 || this.#unheard !== undefined;
     if (daemon === undefined && isLeft) daemon = await this.#waitForDaemon(wait, child.pid);
@@ -122,14 +123,14 @@ class SignalForwarder {
   }
 
   /** Passes a signal on: to the daemon, else to the command, else as soon as there is one. */
-  #forward(signal: Deno.Signal): void {
+  async #forward(signal: Deno.Signal): Promise<void> {
     this.#lastEvent = performance.now();
     if (STOP_SIGNALS.includes(signal)) {
       this.#stopRequested = true;
       this.#livelyUntil = this.#lastEvent + LIVELY_FOR;
     }
     this.#wake();
-    const daemon = this.#daemonOrDoubt();
+    const daemon = await this.#daemonOrDoubt();
     if (typeof daemon !== "string" && this.#sent(daemon, signal)) {
       if (STOP_SIGNALS.includes(signal)) this.#unheard = undefined;
     } else if (this.#command !== undefined && this.#sent(this.#command, signal, whyNot(daemon))) {
@@ -140,16 +141,16 @@ class SignalForwarder {
   }
 
   #sent(one: Process, signal: Deno.Signal, note = ""): boolean {
-    const outcome = send(one, signal);
+    const outcome = sendSignal(one, signal);
     if (outcome === "sent") info(`sent ${signal} to ${describe(one)}${note}`);
     if (outcome === "denied") error(`no permission to send ${signal} to ${describe(one)}`);
     return outcome === "sent";
   }
 
-  #deliverPending(): void {
+  async #deliverPending(): Promise<void> {
     const pending = this.#pending;
     this.#pending = [];
-    for (const signal of pending) this.#forward(signal);
+    for (const signal of pending) await this.#forward(signal);
   }
 
   /**
@@ -160,34 +161,36 @@ class SignalForwarder {
     const isFirst = this.#unheard === undefined;
     this.#unheard = signal;
     while (isFirst && this.#unheard !== undefined && this.#command !== undefined) {
-      if (this.#findDaemon() !== undefined) return;
+      if (await this.#findDaemon() !== undefined) return;
       await delay(LIVELY);
     }
   }
 
   /** The daemon, which is asked to end if that was asked for when it was not there yet. */
-  #findDaemon(): Process | undefined {
-    const daemon = this.#daemonOrDoubt();
+  async #findDaemon(): Promise<Process | undefined> {
+    const daemon = await this.#daemonOrDoubt();
     if (typeof daemon === "string") return undefined;
     const unheard = this.#unheard;
     this.#unheard = undefined;
-    if (unheard !== undefined && daemon.pid !== this.#command?.pid) this.#forward(unheard);
-    this.#deliverPending();
+    if (unheard !== undefined && daemon.pid !== this.#command?.pid) await this.#forward(unheard);
+    await this.#deliverPending();
     return daemon;
   }
 
   /** The process the pidfile names, if it can be believed; else why not. */
-  #daemonOrDoubt(): Process | string {
+  async #daemonOrDoubt(): Promise<Process | string> {
     try {
-      const found = readPidfile(this.#path);
+      const found = await readPidfile(this.#path);
       if (found.kind === "missing") return `there is no pidfile ${this.#path}`;
       if (!this.#isFresh(found)) {
         return `pidfile ${this.#path} is from before the command was started`;
       }
       if (found.kind !== "pid") return `pidfile (${this.#path}) does not contain a valid pid`;
-      const daemon = findProcess(found.pid);
+      const verdict = judgePidfile(found, undefined);
+      if (verdict.kind === "unclear") return explain(verdict);
+      const daemon = verdict.kind === "own" ? verdict.process : undefined;
       if (daemon === undefined) return `process ${found.pid} (${this.#path}) does not run`;
-      return untrustedReason(this.#path, found, daemon) ?? daemon;
+      return findDistrust(this.#path, found, daemon)?.fact ?? daemon;
     } catch (error) {
       if (error instanceof CommandError) return error.message;
       throw error;
@@ -201,20 +204,20 @@ class SignalForwarder {
   async #waitForDaemon(wait: number, command: number): Promise<Process | Pid | undefined> {
     if (wait === 0) return undefined;
     for (const end = performance.now() + wait; performance.now() < end;) {
-      const daemon = this.#findDaemon();
+      const daemon = await this.#findDaemon();
       if (daemon !== undefined) return daemon;
-      const dead = this.#freshPid();
+      const dead = await this.#freshPid();
       if (dead !== undefined && dead !== command && findProcess(dead) === undefined) return dead;
       await delay(LIVELY);
     }
-    const doubt = this.#daemonOrDoubt();
+    const doubt = await this.#daemonOrDoubt();
     error(`the command ended and left no daemon within ${formatDuration(wait)}: ${doubt}`);
     return undefined;
   }
 
   /** The PID that was written into the pidfile since the command was started. */
-  #freshPid(): Pid | undefined {
-    const found = tryReadPidfile(this.#path);
+  async #freshPid(): Promise<Pid | undefined> {
+    const found = await tryReadPidfile(this.#path);
     return found?.kind === "pid" && this.#isFresh(found) ? found.pid : undefined;
   }
 
@@ -229,7 +232,7 @@ class SignalForwarder {
       this.#lastEvent = performance.now();
       while (isRunning(one)) await this.#pause();
       // An upgrade, as of nginx by SIGUSR2, ends with another process in the same pidfile.
-      one = this.#findDaemon();
+      one = await this.#findDaemon();
     }
   }
 
@@ -254,9 +257,9 @@ function whyNot(daemon: Process | string): string {
   return `, the command: ${doubt}`;
 }
 
-function tryReadPidfile(path: string): PidfileState | undefined {
+async function tryReadPidfile(path: string): Promise<PidfileState | undefined> {
   try {
-    return readPidfile(path);
+    return await readPidfile(path);
   } catch (error) {
     if (error instanceof CommandError) return undefined; // what is wrong with it is told with a signal
     throw error;

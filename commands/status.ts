@@ -1,20 +1,21 @@
-/** `sipid status`: tells whether the process of a pidfile runs. Exit statuses after LSB. */
+/** `sipid status`: reports whether the process of a pidfile is running, with LSB's statuses. */
 import { command, type Definition, flagSwitch } from "../lib/cli/command.ts";
+import { info, printable, writeStdout } from "../lib/cli/output.ts";
 import { formatDuration } from "../lib/duration.ts";
 import { CommandError } from "../lib/errors.ts";
-import { findHolder } from "../lib/process/identity.ts";
-import { readSettledPidfile } from "../lib/pidfile/pidfile.ts";
-import { type Process, startedAt } from "../lib/process/process.ts";
-import { info, writeStdout } from "../lib/cli/output.ts";
-import { untrustedReason } from "../lib/pidfile/trust.ts";
+import { readAndJudge } from "../lib/pidfile/pidfile.ts";
+import { findDistrust } from "../lib/pidfile/trust.ts";
+import { explain } from "../lib/process/identity.ts";
+import { describe, type Process, startedAt } from "../lib/process/process.ts";
+import { shellQuote } from "../lib/shell_quote.ts";
 import { execFlag, pidFileFlag } from "./flags.ts";
 
-/** What was found out. `stopped`: there is no pidfile. */
+/** What was found. `stopped`: there is no pidfile. */
 type Status =
   | { readonly state: "running"; readonly process: Process }
-  | { readonly state: "dead"; readonly pid: number | undefined }
+  | { readonly state: "dead"; readonly pid: number | undefined; readonly reason: string }
   | { readonly state: "stopped" }
-  | { readonly state: "unknown"; readonly reason: string };
+  | { readonly state: "unknown"; readonly pid: number | undefined; readonly reason: string };
 
 /** Source: Linux Standard Base, Core Specification, Init Script Actions. */
 const LSB = { running: 0, dead: 1, stopped: 3, unknown: 4 } as const;
@@ -24,43 +25,64 @@ export const status: Definition = command({
   flags: {
     "pid-file": pidFileFlag("the pidfile").required(),
     "exec": execFlag,
-    "json": flagSwitch("print an object: pid, state, program, startedAt, uptimeSeconds, pidFile"),
+    "json": flagSwitch(
+      "print an object: pid, state, reason, program, startedAt, uptimeSeconds, pidFile",
+    ),
   },
   statuses: {
-    0: "it is running",
-    1: "it is dead, but its pidfile remains",
+    0: "running",
+    1: "dead: the pidfile is stale",
     2: "wrong usage",
-    3: "it is not running: there is no pidfile",
-    4: "unknown: the pidfile cannot be read, or holds no PID",
+    3: "not running: there is no pidfile",
+    4: "unknown: the pidfile cannot be read or does not contain a PID, or it is unclear whether " +
+      "the process with its PID is its own",
   },
   examples: [
     "sipid status --pid-file /var/vcap/sys/run/web/web.pid",
     "sipid status --pid-file /run/web.pid --exec /usr/sbin/web --json",
   ],
-  async run({ "pid-file": path, exec, json }) {
+  async run({ "pid-file": path, exec, json, quiet }) {
     const found = await find(path, exec);
-    if (json && found.state === "unknown") info(found.reason);
-    writeStdout(`${json ? JSON.stringify(toJson(found, path)) : inWords(found)}\n`);
+    const text = json ? JSON.stringify(toJson(found, path)) : printable(inWords(found));
+    if (!quiet) writeStdout(`${text}\n`);
     return LSB[found.state];
   },
 });
 
 async function find(path: string, exec: string | undefined): Promise<Status> {
   try {
-    const found = await readSettledPidfile(path);
-    if (found.kind === "missing") return { state: "stopped" };
-    if (found.kind === "empty") return { state: "dead", pid: undefined };
-    if (found.kind === "invalid") {
-      return { state: "unknown", reason: `pidfile (${path}) does not contain a valid pid` };
+    const { state, verdict } = await readAndJudge(path, exec);
+    if (state.kind === "missing") return { state: "stopped" };
+    const stale = `stale pidfile ${shellQuote(path)}`;
+    if (state.kind === "empty") {
+      return { state: "dead", pid: undefined, reason: `empty pidfile ${shellQuote(path)}` };
     }
-    const holder = findHolder(found.pid, exec);
-    if (holder.kind !== "own") return { state: "dead", pid: found.pid };
-    const doubt = untrustedReason(path, found, holder.process);
-    if (doubt !== undefined) info(`warning: ${doubt}`);
-    return { state: "running", process: holder.process };
+    if (state.kind === "invalid") {
+      const reason = `${shellQuote(path)}: does not contain a valid pid`;
+      return { state: "unknown", pid: undefined, reason };
+    }
+    switch (verdict.kind) {
+      case "none": {
+        const reason = `process ${state.pid} is not running; ${stale}`;
+        return { state: "dead", pid: state.pid, reason };
+      }
+      case "unrelated": {
+        const reason = `${describe(verdict.process)} ${verdict.reason}; ${stale}`;
+        return { state: "dead", pid: state.pid, reason };
+      }
+      case "unclear": {
+        const reason = `${shellQuote(path)}: ${explain(verdict)}; ${verdict.hint}`;
+        return { state: "unknown", pid: state.pid, reason };
+      }
+      case "own": {
+        const distrust = findDistrust(path, state, verdict.process);
+        if (distrust !== undefined) info(`warning: ${distrust.fact}; ${distrust.hint}`);
+        return { state: "running", process: verdict.process };
+      }
+    }
   } catch (error) {
-    if (error instanceof CommandError) return { state: "unknown", reason: error.message };
-    throw error;
+    if (!(error instanceof CommandError)) throw error;
+    return { state: "unknown", pid: undefined, reason: error.message };
   }
 }
 
@@ -72,31 +94,30 @@ function inWords(found: Status): string {
       const up = seconds === undefined ? "" : `, up ${formatDuration(seconds * 1000)}`;
       return `running ${pid}${program === undefined ? "" : ` (${program})`}${up}`;
     }
-    case "dead":
-      return "dead, but its pidfile remains";
     case "stopped":
       return "not running";
-    case "unknown":
-      return `unknown: ${found.reason}`;
+    default:
+      return `${found.state}: ${found.reason}`;
   }
 }
 
 function toJson(found: Status, pidFile: string): Record<string, unknown> {
   const process = found.state === "running" ? found.process : undefined;
-  const pid = found.state === "dead" ? found.pid : process?.pid;
+  const isRead = found.state === "dead" || found.state === "unknown";
   const start = process === undefined ? undefined : startedAt(process);
   return {
-    pid: pid ?? null,
+    pid: (isRead ? found.pid : process?.pid) ?? null,
     state: found.state,
+    reason: isRead ? found.reason : null,
     program: process?.program ?? null,
-    startedAt: start?.toISOString() ?? null,
+    startedAt: start === undefined ? null : new Date(start).toISOString(),
     uptimeSeconds: process === undefined ? null : uptimeOf(process) ?? null,
     pidFile,
   };
 }
 
-/** Whole seconds since it started. */
+/** Returns whole seconds since its start. */
 function uptimeOf(process: Process): number | undefined {
   const start = startedAt(process);
-  return start === undefined ? undefined : Math.floor((Date.now() - start.getTime()) / 1000);
+  return start === undefined ? undefined : Math.max(0, Math.floor((Date.now() - start) / 1000));
 }

@@ -35,11 +35,13 @@ export interface RepeatedFlag<T> extends Flag<T> {
 export type Flags = Readonly<Record<string, Flag<unknown>>>;
 
 /** The values of a command's flags. */
-export type Values<F extends Flags> = {
-  readonly [name in keyof F]: F[name] extends RepeatedFlag<infer T> ? readonly T[]
-    : F[name] extends Flag<infer T> ? T
-    : never;
-};
+export type Values<F extends Flags> =
+  & {
+    readonly [name in keyof F]: F[name] extends RepeatedFlag<infer T> ? readonly T[]
+      : F[name] extends Flag<infer T> ? T
+      : never;
+  }
+  & { readonly quiet: boolean };
 
 /** A line of the table of commands. A command's file is loaded when the command is called. */
 export interface Entry {

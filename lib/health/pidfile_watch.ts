@@ -1,26 +1,27 @@
 /** The process of --pid-file, watched while its service is probed. */
 import { poll } from "@std/async/poll";
 import { CommandError } from "../errors.ts";
-import { readPidfile, readSettledPidfile } from "../pidfile/pidfile.ts";
-import { untrustedReason } from "../pidfile/trust.ts";
-import { findHolderSettled } from "../process/identity.ts";
-import { describe, isRunning, type Process } from "../process/process.ts";
+import { readAndJudge, readPidfile } from "../pidfile/pidfile.ts";
+import { findDistrust } from "../pidfile/trust.ts";
+import { explain } from "../process/identity.ts";
+import { describe, type HeldProcess, holdProcess, isRunning } from "../process/process.ts";
+import { shellQuote } from "../shell_quote.ts";
 
 /** Milliseconds between two reads of the pidfile. */
 const WATCH_INTERVAL_MS = 50;
 
 /** Watches the process that a pidfile names, through restarts. */
 export class PidfileWatch {
-  /** Why another user may have written the pidfile; undefined if none may. */
+  /** Why it may not be the pidfile's own process, or another user's choice. */
   readonly warning: string | undefined;
   readonly #path: string;
   readonly #exec: string | undefined;
-  #process: Process;
+  #process: HeldProcess;
 
   private constructor(
     path: string,
     exec: string | undefined,
-    process: Process,
+    process: HeldProcess,
     warning: string | undefined,
   ) {
     this.#path = path;
@@ -35,18 +36,26 @@ export class PidfileWatch {
    * @throws {CommandError} the pidfile names no process of its own that is running
    */
   static async start(path: string, exec: string | undefined): Promise<PidfileWatch> {
-    const found = await readSettledPidfile(path);
-    if (found.kind === "missing") throw notRunning(path, "does not exist");
-    if (found.kind !== "pid") {
-      throw new CommandError(`${path}: does not contain a valid pid; nothing to wait for`);
+    const { state, verdict } = await readAndJudge(path, exec);
+    if (state.kind === "missing") {
+      throw new CommandError(`${shellQuote(path)}: does not exist; has the service been started?`);
     }
-    const holder = await findHolderSettled(found.pid, exec);
-    if (holder.kind === "none") throw notRunning(path, `process ${found.pid} is not running`);
-    if (holder.kind === "stranger") {
-      throw notRunning(path, `${describe(holder.process)} is not running ${exec}`);
+    if (state.kind !== "pid") {
+      throw new CommandError(
+        `${shellQuote(path)}: does not contain a valid pid; nothing to wait for`,
+      );
     }
-    const warning = untrustedReason(path, found, holder.process);
-    return new PidfileWatch(path, exec, holder.process, warning);
+    if (verdict.kind === "none") throw notRunning(path, `process ${state.pid} is not running`);
+    const { process } = verdict;
+    if (verdict.kind === "unrelated") {
+      throw notRunning(path, `${describe(process)} ${verdict.reason}`);
+    }
+    const held = holdProcess(process);
+    if (held === undefined) throw notRunning(path, `${describe(process)} has exited`);
+    const warning = verdict.kind === "unclear"
+      ? `${shellQuote(path)}: ${explain(verdict)}; ${verdict.hint}`
+      : findDistrust(path, state, process)?.fact;
+    return new PidfileWatch(path, exec, held, warning);
   }
 
   /**
@@ -67,20 +76,21 @@ export class PidfileWatch {
    * @throws {CommandError} the process has exited, or the pidfile was removed
    */
   async check(): Promise<void> {
-    const found = readPidfile(this.#path);
-    if (found.kind === "missing") throw notRunning(this.#path, "was removed");
-    if (found.kind === "pid" && found.pid !== this.#process.pid) {
-      const next = await findHolderSettled(found.pid, this.#exec);
-      if (next.kind === "own") {
-        this.#process = next.process;
-        return;
-      }
+    const state = await readPidfile(this.#path);
+    if (state.kind === "missing") throw notRunning(this.#path, "was removed");
+    const isOther = state.kind === "pid" && state.pid !== this.#process.pid;
+    if (!isOther && isRunning(this.#process)) return;
+    const { verdict } = await readAndJudge(this.#path, this.#exec);
+    const next = verdict.kind === "own" ? holdProcess(verdict.process) : undefined;
+    if (next !== undefined) {
+      this.#process[Symbol.dispose]();
+      this.#process = next;
+    } else if (!isRunning(this.#process)) {
+      throw notRunning(this.#path, `${describe(this.#process)} has exited`);
     }
-    if (isRunning(this.#process)) return;
-    throw notRunning(this.#path, `${describe(this.#process)} has exited`);
   }
 }
 
 function notRunning(path: string, fact: string): CommandError {
-  return new CommandError(`${path}: ${fact}; see the log of the service`);
+  return new CommandError(`${shellQuote(path)}: ${fact}; see the log of the service`);
 }

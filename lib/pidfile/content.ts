@@ -1,25 +1,50 @@
-/** What the bytes of a pidfile say. */
-import { parsePid, type Pid } from "../process/process.ts";
+/** What the bytes of a pidfile mean. */
+import { parsePid, type Pid } from "../process/pid.ts";
 
-/** What a pidfile holds. `invalid` is anything that is neither empty nor one PID. */
+/** What a pidfile contains. */
 export type Content =
-  | { readonly kind: "pid"; readonly pid: Pid }
   | { readonly kind: "empty" }
-  | { readonly kind: "invalid" };
+  | {
+    /** The first line is one PID. */
+    readonly kind: "pid";
+    readonly pid: Pid;
+    /** Its first characters, if further lines contain more than numbers. */
+    readonly foreign: string | undefined;
+  }
+  | {
+    /** The first line is anything else. */
+    readonly kind: "invalid";
+    /** Its first characters, if they are more than a damaged PID. */
+    readonly foreign: string | undefined;
+  };
 
-/** Bytes; what is longer is no pidfile. */
+/** A longer file is not a pidfile. */
 export const MAX_PIDFILE_BYTES = 65_536;
 
-/** One PID in ASCII digits, with white space around it allowed; no other byte. */
-export function parse(bytes: Uint8Array): Content {
+/** Characters shown of a content that is not a PID. */
+const EXCERPT_LENGTH = 24;
+
+/**
+ * Parses a pidfile: one PID in ASCII digits on the first line, with white space around it.
+ *
+ * Further lines are accepted and reported as `foreign`, as is every content that an interrupted
+ * or overwritten PID cannot explain: one with bytes that are not digits, signs, white space or NUL.
+ *
+ * @param bytes the content, or its first `MAX_PIDFILE_BYTES` + 1 bytes
+ */
+export function parseContent(bytes: Uint8Array): Content {
   if (bytes.length === 0) return { kind: "empty" };
-  if (bytes.length > MAX_PIDFILE_BYTES) return { kind: "invalid" };
-  const isSpace = (byte: number): boolean => byte === 32 || (byte >= 9 && byte <= 13);
-  const start = bytes.findIndex((byte) => !isSpace(byte));
-  const end = bytes.findLastIndex((byte) => !isSpace(byte)) + 1;
-  // Eleven characters are one more than any PID has.
-  const pid = start < 0 ? undefined : parsePid(
-    String.fromCharCode(...bytes.subarray(start, end).subarray(0, 11)),
-  );
-  return pid === undefined ? { kind: "invalid" } : { kind: "pid", pid };
+  const text = new TextDecoder("latin1").decode(bytes);
+  const isTooLong = bytes.length > MAX_PIDFILE_BYTES;
+  const foreign = isTooLong || /[^0-9+\-\s\0]|\u00a0/.test(text) ? excerpt(bytes) : undefined;
+  const digits = /^[\t-\r ]*([0-9]{1,10})[\t\v\f\r ]*(\n[^]*)?$/.exec(text)?.[1];
+  const pid = digits === undefined || isTooLong ? undefined : parsePid(digits);
+  return pid === undefined ? { kind: "invalid", foreign } : { kind: "pid", pid, foreign };
+}
+
+function excerpt(bytes: Uint8Array): string {
+  const text = new TextDecoder("utf-8", { ignoreBOM: true })
+    .decode(bytes.subarray(0, 4 * EXCERPT_LENGTH));
+  const start = Array.from(text).slice(0, EXCERPT_LENGTH).join("");
+  return start.length < text.length || bytes.length > 4 * EXCERPT_LENGTH ? `${start}…` : start;
 }

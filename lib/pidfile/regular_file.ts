@@ -1,44 +1,92 @@
-/** Opening a file that must be a regular one, and staying sure which one it is. */
-import { CommandError, errnoOf, withHint } from "../errors.ts";
+/** Opening a file that must be a regular one, and knowing that it stays the same one. */
+import { deadline } from "@std/async/deadline";
+import { CommandError, isTimeout, toCommandError, withHint } from "../errors.ts";
+import { errnoOf } from "../errors.ts";
+import { shellQuote } from "../shell_quote.ts";
+import { GROUP_WRITE, OTHERS_WRITE, STICKY } from "./modes.ts";
+import { walkPath } from "./path_walk.ts";
 
 /** An open file. */
 export interface Opened {
-  /** Open for as long as it is needed; whoever has it closes it. */
+  /** The caller closes it. */
   readonly file: Deno.FsFile;
-  /** Whether it was not there before. */
-  readonly created: boolean;
+  /** Whether it did not exist before. */
+  readonly isCreated: boolean;
 }
 
+/** Milliseconds after which a file that another user may hold up counts as not openable. */
+const OPEN_TIMEOUT_MS = 1_000;
+
 /**
- * Opens a regular file for reading and nothing else, without ever truncating it; with `write` for
- * writing too; with `create`, which wants `write`, it is made where there is none.
+ * Opens a regular file for reading, without ever truncating it; with `write`, for writing too.
+ * With `create`, which implies `write`, it is created if it does not exist.
  *
- * @returns undefined if there is none and `create` is not set
+ * @returns undefined if it does not exist and `create` is not set
+ * @throws {CommandError} it is not a regular file, cannot be opened, or not within a second
  */
-export function open(
+export async function openRegularFile(
   path: string,
   { write = false, create = false }: { write?: boolean; create?: boolean } = {},
-): Opened | undefined {
-  return withHint(`cannot open ${path}`, () => {
+): Promise<Opened | undefined> {
+  const what = `cannot open ${shellQuote(path)}`;
+  try {
     for (;;) {
       if (create) {
-        // O_EXCL: a symlink that is there, or that somebody puts there, is not followed.
-        const how = { read: true, write: true, createNew: true, mode: 0o644 };
-        const made = ifNotThere(() => Deno.openSync(path, how));
-        if (made !== undefined) return { file: made, created: true };
+        // O_EXCL: a symlink at this name is not followed.
+        const options = { read: true, write: true, createNew: true, mode: 0o644 };
+        const file = unlessExists(() => Deno.openSync(path, options));
+        if (file !== undefined) return { file, isCreated: true };
       }
-      const info = ifThere(() => Deno.lstatSync(path));
+      const info = unlessMissing(() => Deno.lstatSync(path));
       if (info === undefined) {
         if (!create) return undefined;
         continue;
       }
       refuseSpecial(path, info);
-      const file = ifThere(() => Deno.openSync(path, { read: true, write }));
+      const file = await openExisting(path, info, { read: true, write: write || create });
       if (file === undefined) continue;
-      if (isSame(file.statSync(), info)) return { file, created: false };
-      file.close(); // replaced between the look and the opening
+      if (isSame(file.statSync(), info)) return { file, isCreated: false };
+      file.close(); // replaced between lstat and open
     }
-  });
+  } catch (error) {
+    throw toCommandError(what, error);
+  }
+}
+
+/**
+ * open(2) of a regular file can block: on a FIFO that another user puts in its place, or on a lease
+ * (F_SETLEASE) of its owner. Where another user can do either, a thread opens it under a deadline.
+ */
+async function openExisting(
+  path: string,
+  info: Deno.FileInfo,
+  options: Deno.OpenOptions,
+): Promise<Deno.FsFile | undefined> {
+  if (!isInOthersHands(path, info)) return unlessMissing(() => Deno.openSync(path, options));
+  const opening = Deno.open(path, options);
+  try {
+    return await deadline(opening, OPEN_TIMEOUT_MS);
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return undefined;
+    if (!isTimeout(error)) throw error;
+    opening.then((file) => file.close(), () => {});
+    throw new CommandError(
+      `cannot open ${shellQuote(path)}: another process holds it up, with a lease or a FIFO; ` +
+        `find it with: fuser -v ${shellQuote(path)}`,
+    );
+  }
+}
+
+function isInOthersHands(path: string, { uid }: Deno.FileInfo): boolean {
+  const isOurs = (user: number | null): boolean => user === 0 || user === Deno.uid();
+  if (!isOurs(uid)) return true;
+  return walkPath(path).some((component) =>
+    !isOurs(component.uid) || (!component.isSymlink && isSharedDirectory(component.mode))
+  );
+}
+
+function isSharedDirectory(mode: number): boolean {
+  return (mode & (GROUP_WRITE | OTHERS_WRITE)) !== 0 && (mode & STICKY) === 0;
 }
 
 function refuseSpecial(path: string, info: Deno.FileInfo): void {
@@ -53,14 +101,14 @@ function refuseSpecial(path: string, info: Deno.FileInfo): void {
     ? "a socket"
     : "a device";
   throw new CommandError(
-    `${path} is ${kind}, not a regular file; give the path of the pidfile itself`,
+    `${shellQuote(path)}: is ${kind}, not a regular file; give the path of the pidfile itself`,
   );
 }
 
-/** Whether the path still names the open file. */
+/** Returns whether the path still names the open file. */
 export function isNamedBy(path: string, file: Deno.FsFile): boolean {
-  return withHint(`cannot look at ${path}`, () => {
-    const info = ifThere(() => Deno.lstatSync(path));
+  return withHint(`cannot examine ${shellQuote(path)}`, () => {
+    const info = unlessMissing(() => Deno.lstatSync(path));
     return info !== undefined && isSame(info, file.statSync());
   });
 }
@@ -69,13 +117,13 @@ function isSame(one: Deno.FileInfo, other: Deno.FileInfo): boolean {
   return one.dev === other.dev && one.ino === other.ino;
 }
 
-/** What `act` returns; undefined if the file it is about does not exist. */
-export function ifThere<T>(act: () => T): T | undefined {
+/** Returns what `act` returns; undefined if the file does not exist. */
+export function unlessMissing<T>(act: () => T): T | undefined {
   return unless("ENOENT", act);
 }
 
-/** What `act` returns; undefined if the file it is about exists already. */
-export function ifNotThere<T>(act: () => T): T | undefined {
+/** Returns what `act` returns; undefined if the file exists. */
+export function unlessExists<T>(act: () => T): T | undefined {
   return unless("EEXIST", act);
 }
 

@@ -1,72 +1,148 @@
 /**
- * Who may have a process signalled through a pidfile. A pidfile is only as trustworthy as those
- * who can write it: without these rules, whoever owns a run directory could have root kill anything.
+ * Who may have a process signalled through a pidfile. A pidfile is only as trustworthy as everyone
+ * who can change it: without these rules, the owner of a run directory could have root kill any
+ * process. docs/security.md has them in full.
  */
-import { toCommandError } from "../errors.ts";
-import type { PidfileState } from "./pidfile.ts";
-import { describe, type Process, uidsOf } from "../process/process.ts";
+import {
+  describe,
+  maySignalOthers,
+  type Process,
+  type Users,
+  usersOf,
+} from "../process/process.ts";
+import { shellQuote } from "../shell_quote.ts";
+import { groupName, userName } from "../users.ts";
+import { GROUP_WRITE, octal, OTHERS_WRITE, STICKY } from "./modes.ts";
+import { type Component, walkPath } from "./path_walk.ts";
+import type { ExistingPidfile, PidfileState } from "./pidfile.ts";
 
-const GROUP_WRITE = 0o020;
-const OTHERS_WRITE = 0o002;
-const STICKY = 0o1000;
-
-/**
- * Why root must not signal this process on the word of this pidfile; undefined if it may. For
- * other users there is nothing to ask: the kernel lets them signal their own processes only.
- *
- * A directory that a group can write, such as BOSH's /var/vcap/sys/run/JOB (0770 root:vcap), is
- * accepted. A member of the group can remove root's pidfile there and put one of his own in its
- * place, but that one is his, and may name only his processes. He can also move a pidfile of root
- * there from another such directory: then root's stop script stops another of root's jobs of the same
- * kind, which root itself had written down. No PID of his choice is signalled either way.
- *
- * A pidfile that its group can write is accepted from any owner but root, since its PID must be one
- * of the owner's processes whoever writes it; MariaDB's is 0660 mysql:mysql. Root's may name any
- * process, so nobody else may write it.
- *
- * @param state what the pidfile was when its PID was read
- * @param holder the process it names
- */
-export function untrustedReason(
-  path: string,
-  state: PidfileState,
-  holder: Process,
-): string | undefined {
-  if (Deno.uid() !== 0 || state.kind === "missing") return undefined;
-  const { uid, mode, links } = state.stat;
-  const forbidden = uid === 0 ? GROUP_WRITE | OTHERS_WRITE : OTHERS_WRITE;
-  if ((mode & forbidden) !== 0) {
-    return `${path} can be written by others than its owner (mode ${octal(mode)}): ` +
-      `chmod ${octal(mode & ~forbidden)} it`;
-  }
-  if (links > 1) return `${path} has another name, by a hard link: remove it`;
-  const directory = path.replace(/[^/]*$/, "") || ".";
-  const folderMode = modeOf(directory);
-  if ((folderMode & OTHERS_WRITE) !== 0 && (folderMode & STICKY) === 0) {
-    return `${path} can be replaced by anybody (mode ${octal(folderMode)} of its directory): ` +
-      `chmod ${octal(folderMode & ~OTHERS_WRITE)} ${directory}`;
-  }
-  if (uid === 0 || (uidsOf(holder) ?? [uid]).includes(uid)) return undefined;
-  return `${path} belongs to user ${uid}, and ${describe(holder)} does not`;
+/** Why a pidfile is not trusted, and what changes that. */
+export interface Distrust {
+  /** What is wrong, beginning with the path. */
+  readonly fact: string;
+  /** What to do about it. */
+  readonly hint: string;
 }
 
 /**
- * Why nobody should write into this pidfile; undefined if it may be written. Its owner could
- * change it afterwards, and have the next kill signal a process of his choice.
+ * Returns why this process must not be signalled on the word of this pidfile; undefined if it may.
+ *
+ * Everyone who could have named the process there must be allowed to signal it: root, and the
+ * users that the kernel would let signal it (its real and its saved one). Where the kernel lets us
+ * signal processes of one user only, there is nothing to ask. What cannot be seen counts as
+ * refused.
+ *
+ * @param state the pidfile as it was when its PID was read
+ * @param target the process it names
+ * @throws {CommandError} a directory on the way cannot be examined
+ */
+export function findDistrust(
+  path: string,
+  state: PidfileState,
+  target: Process,
+): Distrust | undefined {
+  if (target.pid === 1) {
+    return {
+      fact: `${shellQuote(path)}: names ${describe(target)}, which is never signalled`,
+      hint: "stop the machine or the container instead",
+    };
+  }
+  if (state.kind === "missing" || !maySignalOthers()) return undefined;
+  const users = usersOf(target);
+  const may = (user: number): boolean =>
+    user === 0 || user === users?.real || user === users?.saved;
+  return untrustedFile(path, state, target, may) ??
+    walkPath(path)
+      .map((component) => untrustedComponent(path, component, state, target, users, may))
+      .find((distrust) => distrust !== undefined);
+}
+
+function untrustedFile(
+  path: string,
+  { stat: { uid, mode, links } }: ExistingPidfile,
+  target: Process,
+  may: (user: number) => boolean,
+): Distrust | undefined {
+  const name = shellQuote(path);
+  // A group may write any other owner's, since that one must name the owner's own process;
+  // MariaDB's is 0660 mysql:mysql.
+  const forbidden = uid === 0 ? GROUP_WRITE | OTHERS_WRITE : OTHERS_WRITE;
+  if ((mode & forbidden) !== 0) {
+    return {
+      fact: `${name}: can be written by others than its owner (mode ${octal(mode)})`,
+      hint: `chmod ${octal(mode & ~forbidden)} ${name}`,
+    };
+  }
+  if (links > 1) return { fact: `${name}: has a hard link by another name`, hint: "remove that" };
+  if (may(uid)) return undefined;
+  return {
+    fact: `${name}: is owned by ${userName(uid)}, ${butNot(target)}`,
+    hint: "run this as the user of that process, or remove the pidfile",
+  };
+}
+
+/** One directory or symlink on the way. */
+function untrustedComponent(
+  path: string,
+  { path: at, isSymlink, uid, gid, mode }: Component,
+  state: ExistingPidfile,
+  target: Process,
+  users: Users | undefined,
+  may: (user: number) => boolean,
+): Distrust | undefined {
+  const [name, place] = [shellQuote(path), shellQuote(at)];
+  if (!may(uid)) {
+    const what = isSymlink ? "symlink" : "directory";
+    return {
+      fact: `${name}: its ${what} ${place} is owned by ${userName(uid)}, ${butNot(target)}`,
+      hint: "keep the pidfile in a directory of root's",
+    };
+  }
+  // In a sticky directory, such as /tmp, only an entry's owner can replace it.
+  if (isSymlink || (mode & STICKY) !== 0) return undefined;
+  if ((mode & OTHERS_WRITE) !== 0) {
+    return {
+      fact: `${name}: can be replaced by any user (${place} has mode ${octal(mode)})`,
+      hint: `chmod o-w ${place}`,
+    };
+  }
+  if ((mode & GROUP_WRITE) === 0 || gid === 0 || isSafeForGroup(gid, state, users)) {
+    return undefined;
+  }
+  return {
+    fact: `${name}: can be replaced by group ${groupName(gid)} (${place} has mode ` +
+      `${octal(mode)}), which may not signal ${describe(target)}`,
+    hint: `chmod g-w ${place}, or write the pidfile with sipid claim`,
+  };
+}
+
+/**
+ * A member of a group that can write a directory, such as BOSH's /var/vcap/sys/run (0770
+ * root:vcap), can move pidfiles there, but not write one for another owner. So they have no choice
+ * of process where the claim record says that this process was claimed by this very path; where
+ * the pidfile's owner is not root, since it then names a process of that owner; and where the
+ * process belongs to their group's own user.
+ */
+function isSafeForGroup(
+  gid: number,
+  { record, stat: { uid } }: ExistingPidfile,
+  users: Users | undefined,
+): boolean {
+  return record?.isByThisPath === true || uid !== 0 || (users?.group === gid && users.real !== 0);
+}
+
+function butNot(target: Process): string {
+  return usersOf(target) === undefined
+    ? `and the owner of ${describe(target)} is hidden`
+    : `but ${describe(target)} is not`;
+}
+
+/**
+ * Returns why a PID must not be written into this pidfile; undefined if it may. Its owner could
+ * change it afterwards, and have the next kill signal a process of their choice.
  */
 export function untrustedOwnerReason(path: string, state: PidfileState): string | undefined {
   if (state.kind === "missing" || [0, Deno.uid()].includes(state.stat.uid)) return undefined;
-  return `${path} belongs to user ${state.stat.uid}, who could change it afterwards: remove it`;
-}
-
-function modeOf(directory: string): number {
-  try {
-    return Deno.statSync(directory).mode ?? 0;
-  } catch (error) {
-    throw toCommandError(`cannot look at ${directory}`, error);
-  }
-}
-
-function octal(mode: number): string {
-  return (mode & 0o7777).toString(8).padStart(4, "0");
+  return `${shellQuote(path)}: is owned by ${userName(state.stat.uid)}, ` +
+    "who could change it later; remove it";
 }

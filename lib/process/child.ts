@@ -1,20 +1,9 @@
-/** The command that pidproxy runs, and the signals it passes on. */
+/** Starting the command that pidproxy runs. */
 import { CommandError, errnoOf, errorText } from "../errors.ts";
 
 /** What a shell returns for a command that is not there, and for one that cannot be run. */
 const NOT_FOUND = 127;
 const NOT_EXECUTABLE = 126;
-
-/**
- * Calls `handle` for each of these signals from now on; none of them ends or stops this process
- * any more.
- */
-export function catchSignals(
-  signals: readonly Deno.Signal[],
-  handle: (signal: Deno.Signal) => void,
-): void {
-  for (const signal of signals) Deno.addSignalListener(signal, () => handle(signal));
-}
 
 /**
  * Starts a command with our own stdin, stdout, stderr, environment, working directory and process

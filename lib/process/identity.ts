@@ -1,103 +1,143 @@
-/** Whose process a PID is: the pidfile's own, or a stranger's that got its number. */
-import { delay } from "@std/async/delay";
-import { CommandError, errorText } from "../errors.ts";
-import {
-  commandLineOf,
-  describe,
-  findProcess,
-  type Pid,
-  type Process,
-  programOf,
-} from "./process.ts";
+/** Whether the process that has a pidfile's PID now is the one the pidfile means. */
+import type { Pid } from "./pid.ts";
+import { bootId } from "./proc.ts";
+import { describe, findProcess, type Process, startedAt } from "./process.ts";
+import { programPath, runsProgram } from "./program.ts";
 
-/** Milliseconds that a stranger is given to become the program. */
-const SETTLE_TIMEOUT_MS = 200;
+/** What makes a process this one and no other, across PID reuse and reboots. */
+export interface Identity {
+  /** Its number while it runs. */
+  readonly pid: Pid;
+  /** Clock ticks from boot to its start. */
+  readonly startTicks: number;
+  /** The kernel's id of the boot it was started in. */
+  readonly boot: string;
+}
 
-/** What stands behind the PID of a pidfile. */
-export type Holder =
-  | { readonly kind: "own"; readonly process: Process }
-  | { readonly kind: "stranger"; readonly process: Process }
-  | { readonly kind: "none" };
+/** Which process a pidfile means, as far as it says so itself. */
+export interface Named {
+  /** What the pidfile contains. */
+  readonly pid: Pid;
+  /** The claim record's, if the pidfile has one. */
+  readonly recorded: Identity | undefined;
+  /** When the pidfile was last modified, in milliseconds since 1970. */
+  readonly modified: number;
+}
+
+/** What the process with a pidfile's PID is to the pidfile. */
+export type Verdict =
+  /** No process has the PID: the pidfile is stale. */
+  | { readonly kind: "none" }
+  /** It is the pidfile's own; `isRecorded` if the claim record says so. */
+  | { readonly kind: "own"; readonly process: Process; readonly isRecorded: boolean }
+  /** It got the number later: the pidfile is stale. */
+  | { readonly kind: "unrelated"; readonly process: Process; readonly reason: string }
+  /** It may be either. `isLate` if it started after the pidfile was last modified. */
+  | {
+    readonly kind: "unclear";
+    readonly process: Process;
+    /** Both facts. */
+    readonly reason: string;
+    /** What settles it. */
+    readonly hint: string;
+    readonly isLate: boolean;
+  };
+
+/** Milliseconds by which a process may seem to have started after its own pidfile was written. */
+const CLOCK_MARGIN_MS = 1_000;
+
+const RUN_WHERE_VISIBLE = "run this as root, and where /proc shows that process";
+
+/** Returns what identifies a process; undefined if that is hidden. */
+export function identityOf({ pid, startTicks }: Process): Identity | undefined {
+  const boot = bootId();
+  return startTicks === undefined || boot === undefined ? undefined : { pid, startTicks, boot };
+}
 
 /**
- * The process that has this PID, and whether it is the pidfile's own: any is, unless `exec` is
- * given, and then only one that runs this program.
+ * Decides whether the process that has the PID now is the one the pidfile means.
  *
- * @param exec a path; the same file counts as the same program, as start-stop-daemon's --exec has it
- * @throws {CommandError} there is no such program, or it cannot be told which one the process runs
+ * The claim record knows. Without one, a process that was running when the pidfile was last
+ * modified is the one whose PID was written; of one that started later, its program decides, since
+ * the clock may have been set. The table is in docs/reliability.md.
+ *
+ * @param exec the path of the program that the pidfile's own process runs
+ * @throws {CommandError} there is no file at `exec`
  */
-export function findHolder(pid: Pid, exec?: string): Holder {
-  const process = findProcess(pid);
+export function judge(named: Named, exec: string | undefined): Verdict {
+  const process = findProcess(named.pid);
   if (process === undefined) return { kind: "none" };
-  if (exec === undefined || runsProgram(process, exec)) return { kind: "own", process };
-  return { kind: "stranger", process };
-}
-
-/**
- * The same, but a stranger is looked at again for 200 ms: it may be a start script that has claimed
- * the pidfile and is about to become the program.
- */
-export async function findHolderSettled(pid: Pid, exec?: string): Promise<Holder> {
-  const until = performance.now() + SETTLE_TIMEOUT_MS;
-  for (;;) {
-    const holder = findHolder(pid, exec);
-    if (holder.kind !== "stranger" || performance.now() >= until) return holder;
-    await delay(10);
+  if (process.isKernelThread) {
+    return { kind: "unrelated", process, reason: "is a kernel thread" };
   }
+  const { recorded } = named;
+  return recorded === undefined
+    ? judgeByTime(process, named.modified, exec)
+    : judgeByRecord(process, recorded);
 }
 
-/** Whether the process runs the program at `path`: the same file, or one that was replaced there. */
-function runsProgram(process: Process, path: string): boolean {
-  let program: ReturnType<typeof programOf>;
-  try {
-    program = programOf(process);
-  } catch (error) {
-    throw new CommandError(
-      `cannot tell which program ${describe(process)} runs: ${errorText(error)}; ` +
-        "run it as root, or as the user of that process",
+function judgeByRecord(process: Process, recorded: Identity): Verdict {
+  if (recorded.boot !== bootId()) {
+    return {
+      kind: "unrelated",
+      process,
+      reason: "is not the one that was claimed, before a reboot",
+    };
+  }
+  if (process.startTicks === undefined) {
+    return {
+      kind: "unclear",
+      process,
+      reason: "its start time is hidden, so it cannot be compared with the claim record",
+      hint: RUN_WHERE_VISIBLE,
+      isLate: false,
+    };
+  }
+  return process.startTicks === recorded.startTicks
+    ? { kind: "own", process, isRecorded: true }
+    : { kind: "unrelated", process, reason: "is not the one that was claimed" };
+}
+
+function judgeByTime(process: Process, modified: number, exec: string | undefined): Verdict {
+  const started = startedAt(process);
+  const matches = exec === undefined ? undefined : runsProgram(process, exec);
+  const isLate = started === undefined || started > modified + CLOCK_MARGIN_MS;
+  const own: Verdict = { kind: "own", process, isRecorded: false };
+  if (matches === true || (!isLate && exec === undefined)) return own;
+  const unclear = (reason: string, hint: string): Verdict => ({
+    kind: "unclear",
+    process,
+    reason,
+    hint,
+    isLate: started !== undefined && isLate,
+  });
+  if (exec !== undefined && matches === undefined) {
+    return unclear("what it runs is hidden", RUN_WHERE_VISIBLE);
+  }
+  const runs = `runs ${programPath(process) ?? "a hidden program"}, not ${exec}`;
+  if (started === undefined) {
+    return unclear("when it started is hidden", RUN_WHERE_VISIBLE);
+  }
+  const start = `started at ${utc(started)}`;
+  if (!isLate) {
+    return unclear(
+      `${runs}, but was running when the pidfile was last modified at ${utc(modified)}`,
+      "if it is the service, leave out --exec; if it is not, remove the pidfile",
     );
   }
-  const wanted = fileAt(path);
-  if (wanted === undefined && program?.path !== path) {
-    // A typing error here would make every process a stranger.
-    throw new CommandError(
-      `--exec: there is no program ${path}; give the path of the program itself`,
-    );
-  }
-  if (program === undefined) return false; // a thread of the kernel, or gone
-  if (wanted === undefined || program.path === wanted.path) return true;
-  return program.dev === wanted.dev && program.ino === wanted.ino;
+  if (exec !== undefined) return { kind: "unrelated", process, reason: runs };
+  return unclear(
+    `it ${start}, after the pidfile was last modified at ${utc(modified)}; ` +
+      "its PID was probably recycled, or the clock was set",
+    "--exec PATH, the program of the service, settles it",
+  );
 }
 
-/** The file a path leads to, with its symlinks resolved. */
-function fileAt(path: string): { path: string; dev: number; ino: number | null } | undefined {
-  try {
-    const { dev, ino } = Deno.statSync(path);
-    return { path: Deno.realPathSync(path), dev, ino };
-  } catch {
-    return undefined;
-  }
+/** Returns a sentence about an unclear process: who it is, and both facts. */
+export function explain({ process, reason }: { process: Process; reason: string }): string {
+  return `${describe(process)} may not be the process that the pidfile means: ${reason}`;
 }
 
-/**
- * As `findHolder()`, for a claim. Of two starts at once the first may have claimed the pidfile, but
- * not become the program yet: it is the pidfile's own all the same.
- *
- * @param claimed the PID that is being claimed, that of the start script
- */
-export function findRival(pid: Pid, claimed: Pid, exec?: string): Holder {
-  const holder = findHolder(pid, exec);
-  if (holder.kind !== "stranger" || exec === undefined) return holder;
-  return isOnItsWay(holder.process, exec, claimed) ? { ...holder, kind: "own" } : holder;
-}
-
-/**
- * Whether a process is between its claim and its exec of the program at `path`: another run of the
- * script that claims now, or a program like chpst that has `path` among its arguments.
- */
-function isOnItsWay(process: Process, path: string, claimed: Pid): boolean {
-  const words = commandLineOf(process.pid);
-  // In the middle of an exec the words are not there yet; a thread of the kernel has no program.
-  if (words === undefined) return programOf(process) !== undefined;
-  return words.includes(path) || words.join("\0") === commandLineOf(claimed)?.join("\0");
+function utc(ms: number): string {
+  return `${new Date(ms).toISOString().slice(0, 19)}Z`;
 }

@@ -2,7 +2,7 @@
  * A descriptor that becomes readable when its process exits: pidfd_open(2), in Linux since 5.3.
  * Loaded on first use, because reaching glibc costs a millisecond and 2 MiB.
  */
-import type { Pid } from "./process.ts";
+import type { Pid } from "./pid.ts";
 
 const SYS_PIDFD_OPEN = 434n; // the same on every architecture
 const EFD_CLOEXEC = 0o2000000;

@@ -1,101 +1,43 @@
 /**
- * Processes and signals: the only code that knows /proc and sends signals.
+ * Processes, each known by its PID and start time.
  *
- * A PID is no identity: the kernel gives the number to another process as soon as the first one
- * is reaped. A `Process` here is a PID together with its start time, and every question and every
- * signal asks again whether it is still the same one. Source: proc(5), kill(2).
+ * A PID is not an identity: the kernel gives the number to another process as soon as the first
+ * one is reaped. Every question below checks again that the process is still the same one.
+ * Source: proc(5), kill(2).
  */
 import { errnoOf } from "../errors.ts";
+import type { Pid } from "./pid.ts";
+import {
+  descriptorPath,
+  parseStat,
+  procHides,
+  procIsOurs,
+  readProc,
+  type Stat,
+  TICKS_PER_SECOND,
+} from "./proc.ts";
 
-/** A number that can be a PID: 1 to 2147483647. Only `parsePid` makes one. */
-export type Pid = number & { readonly parsed: unique symbol };
-
-/** A process: this one and none that gets its PID later. */
+/** One process, and none that gets its PID later. */
 export interface Process {
-  /** Its number, for as long as it runs. */
+  /** Its number while it runs. */
   readonly pid: Pid;
-  /** Clock ticks from boot to its start; undefined where /proc hides it. */
+  /** Clock ticks from boot to its start; undefined if /proc hides it. */
   readonly startTicks: number | undefined;
-  /** The name of its program (at most 15 bytes); undefined where /proc hides it. */
+  /** The name of its program (at most 15 bytes); undefined if /proc hides it. */
   readonly program: string | undefined;
+  /** Whether it is a thread of the kernel, which no pidfile can mean. */
+  readonly isKernelThread: boolean;
+  /**
+   * Where /proc describes it: its directory below /proc, or the path of a descriptor that stays
+   * with it; undefined if /proc belongs to another PID namespace.
+   */
+  readonly directory: string | undefined;
 }
 
-/** Clock ticks a second in /proc: USER_HZ, 100 on every architecture Deno runs on. */
-const TICKS_PER_SECOND = 100;
-const LARGEST_PID = 2_147_483_647;
-
-/**
- * A PID in plain decimal: no sign, no leading zero, no white space, nothing else.
- *
- * 0 and negative numbers mean groups of processes to kill(2), so they are no PIDs.
- */
-export function parsePid(text: string): Pid | undefined {
-  if (!/^[1-9][0-9]{0,9}$/.test(text)) return undefined;
-  const number = Number(text);
-  return number <= LARGEST_PID ? number as Pid : undefined;
-}
-
-/** One look at /proc/PID/stat. */
-interface Stat {
-  readonly program: string;
-  /** One letter of proc(5): R, S, D, T, t, Z, X, I. */
-  readonly state: string;
-  readonly threads: number;
-  readonly startTicks: number;
-}
-
-/** Undefined where there is no such process, or /proc hides it. */
-function readStat(pid: Pid): Stat | undefined {
-  const text = readProc(`${pid}/stat`);
-  return text ? parseStat(text) : undefined;
-}
-
-function parseStat(text: string): Stat {
-  // The name stands in parentheses and may itself contain any character, parentheses too.
-  const [open, close] = [text.indexOf("("), text.lastIndexOf(")")];
-  const rest = text.slice(close + 2).split(" "); // from field 3 on
-  return {
-    program: text.slice(open + 1, close),
-    state: rest[0]!,
-    threads: Number(rest[17]),
-    startTicks: Number(rest[19]),
-  };
-}
-
-/** A file below /proc; undefined where it is not there, empty where it is there and hidden. */
-function readProc(name: string, read = Deno.readTextFileSync): string | undefined {
+/** Returns whether signal 0 reaches anything with this PID. EPERM: another user's process. */
+function answersSignalZero(pid: Pid): boolean {
   try {
-    return read(`/proc/${name}`);
-  } catch (error) {
-    const errno = errnoOf(error);
-    // ESRCH: the process went between the opening and the reading.
-    if (errno === "ENOENT" || errno === "ESRCH") return undefined;
-    if (errno === "EACCES" || errno === "EPERM") return "";
-    throw error;
-  }
-}
-
-/** Whether /proc shows the processes that our kill(2) reaches, and not those of another namespace. */
-function procIsOurs(): boolean {
-  try {
-    return Deno.readLinkSync("/proc/self") === String(Deno.pid);
-  } catch {
-    return false;
-  }
-}
-
-/** Whether /proc may keep back the processes of others, by its mount option hidepid. */
-function procHides(): boolean {
-  const mounts = readProc("self/mounts") ?? "";
-  const at = mounts.lastIndexOf(" /proc proc ");
-  const options = mounts.slice(at, mounts.indexOf("\n", at));
-  return at < 0 || (options.includes("hidepid=") && !/hidepid=(0|off)/.test(options));
-}
-
-/** Signal 0: whether something has this PID. EPERM says that it has, and belongs to another user. */
-function answersToSignalZero(pid: Pid): boolean {
-  try {
-    // Deno.kill knows no signal 0.
+    // Deno.kill has no signal 0.
     // deno-lint-ignore no-process-global -- an import would cost every start a tenth of its time
     process.kill(pid, 0);
     return true;
@@ -106,173 +48,178 @@ function answersToSignalZero(pid: Pid): boolean {
   }
 }
 
-/** A zombie has exited and only waits to be reaped, unless other threads of it still run. */
-function isDead(stat: Stat): boolean {
-  return (stat.state === "Z" || stat.state === "X") && stat.threads <= 1;
+/** A zombie has exited and waits to be reaped, unless other threads of it still run. */
+function hasExited({ state, threads }: Stat): boolean {
+  return (state === "Z" || state === "X") && threads <= 1;
 }
 
-/** kill(2) takes the number of any thread for its whole process; a PID is that of the first one. */
+/** kill(2) takes the number of any thread for its process; a PID is that of the first thread. */
 function isThreadOfAnother(pid: Pid): boolean {
   const leader = /^Tgid:\s*(\d+)$/m.exec(readProc(`${pid}/status`) ?? "")?.[1];
   return leader !== undefined && leader !== String(pid);
 }
 
 /**
- * The running process that has this PID now, or undefined.
+ * Returns the running process that has this PID now, or undefined.
  *
- * A zombie does not run, nor does sipid itself: no pidfile older than this very process can mean
- * it. A process that another user owns, or that /proc hides, does.
+ * A zombie is not running. sipid itself does not count: no pidfile older than this very process
+ * can mean it. A process of another user, or one that /proc hides, is running.
  */
 export function findProcess(pid: Pid): Process | undefined {
   if (pid === Deno.pid) return undefined;
-  const text = procIsOurs() ? readProc(`${pid}/stat`) : "";
+  const directory = procIsOurs() ? String(pid) : undefined;
+  const text = directory === undefined ? "" : readProc(`${directory}/stat`);
   if (text === undefined && !procHides()) return undefined;
   if (!text) {
-    return answersToSignalZero(pid)
-      ? { pid, startTicks: undefined, program: undefined }
-      : undefined;
+    if (!answersSignalZero(pid)) return undefined;
+    return { pid, startTicks: undefined, program: undefined, isKernelThread: false, directory };
   }
   const stat = parseStat(text);
-  if (isDead(stat) || (stat.threads > 1 && isThreadOfAnother(pid))) return undefined;
-  return { pid, startTicks: stat.startTicks, program: stat.program };
+  if (hasExited(stat) || (stat.threads > 1 && isThreadOfAnother(pid))) return undefined;
+  const { startTicks, program, isKernelThread } = stat;
+  return { pid, startTicks, program, isKernelThread, directory };
 }
 
-/** Whether it still runs. Another process with the same PID is another process. */
-export function isRunning({ pid, startTicks }: Process): boolean {
-  if (startTicks === undefined) return answersToSignalZero(pid);
-  const text = readProc(`${pid}/stat`);
+/** Returns whether it is still running. Another process with the same PID does not count. */
+export function isRunning({ pid, startTicks, directory }: Process): boolean {
+  if (startTicks === undefined || directory === undefined) return answersSignalZero(pid);
+  const text = readProc(`${directory}/stat`);
   if (text === undefined && !procHides()) return false;
-  if (!text) return answersToSignalZero(pid);
+  if (!text) return answersSignalZero(pid);
   const stat = parseStat(text);
-  return stat.startTicks === startTicks && !isDead(stat);
+  return stat.startTicks === startTicks && !hasExited(stat);
 }
+
+/** A process whose directory in /proc is held open. */
+export type HeldProcess = Process & Disposable;
 
 /**
- * Sends a signal to this process and to no other.
+ * Holds a process: until disposed, every question is answered by this very process, even if its
+ * PID goes to another one within the same clock tick. An open directory /proc/PID stays with its
+ * process; reading below it fails with ESRCH once the process was reaped.
  *
- * @returns `gone` if it no longer runs, `denied` if the caller may not signal it
+ * @returns undefined if the process has exited
  */
-export function send(one: Process, signal: Deno.Signal): "sent" | "gone" | "denied" {
-  if (!isRunning(one)) return "gone";
+export function holdProcess(one: Process): HeldProcess | undefined {
+  const plain = (): HeldProcess => ({ ...one, [Symbol.dispose]() {} });
+  if (one.startTicks === undefined) return isRunning(one) ? plain() : undefined;
+  let file: Deno.FsFile;
   try {
-    Deno.kill(one.pid, signal);
-    return "sent";
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return "gone";
-    if (error instanceof Deno.errors.PermissionDenied) return "denied";
-    throw error;
+    file = Deno.openSync(`/proc/${one.pid}`);
+  } catch {
+    return isRunning(one) ? plain() : undefined;
   }
+  const held = {
+    ...one,
+    directory: descriptorPath(file)?.slice("/proc/".length) ?? one.directory,
+    [Symbol.dispose]: () => file.close(),
+  };
+  // It may have been opened after the PID went to another process.
+  if (isRunning(held)) return held;
+  file.close();
+  return undefined;
+}
+
+/** `process 812 (web)`, as messages name it. */
+export function describe({ pid, program }: Process): string {
+  return program === undefined ? `process ${pid}` : `process ${pid} (${program})`;
+}
+
+function readStat({ directory }: Process): Stat | undefined {
+  const text = directory === undefined ? undefined : readProc(`${directory}/stat`);
+  return text ? parseStat(text) : undefined;
 }
 
 const STATES: Readonly<Record<string, string>> = {
   D: "in uninterruptible sleep, waiting for a device or a file server",
   T: "stopped",
   t: "stopped by a debugger",
-  Z: "a zombie with threads that still run",
+  Z: "a zombie whose other threads are running",
 };
 
-/** What it is doing, in words; undefined where /proc hides it. */
+/** Returns what it is doing, in words; undefined if /proc hides it. */
 export function stateOf(one: Process): string | undefined {
-  const state = readStat(one.pid)?.state;
+  const state = readStat(one)?.state;
   return state === undefined ? undefined : STATES[state] ?? `in state ${state}`;
 }
 
-/** Whether it is stopped by a signal, so that it acts on none but SIGCONT and SIGKILL. */
+/** Returns whether a signal has stopped it, so that it acts on none but SIGCONT and SIGKILL. */
 export function isStopped(one: Process): boolean {
-  return readStat(one.pid)?.state === "T";
-}
-
-/** When it started, exact to about a second; undefined where /proc hides it. */
-export function startedAt(one: Process): Date | undefined {
-  if (one.startTicks === undefined) return undefined;
-  const age = Math.max(0, Deno.osUptime() - one.startTicks / TICKS_PER_SECOND);
-  return new Date(Date.now() - age * 1000);
-}
-
-/** `process 812 (web)`, as messages name it. */
-export function describe(one: Process): string {
-  return one.program === undefined ? `process ${one.pid}` : `process ${one.pid} (${one.program})`;
+  return readStat(one)?.state === "T";
 }
 
 /**
- * Who holds an flock(2) on the file: its process, where that still runs. Undefined where nobody
- * but this very process does, as far as the kernel tells.
+ * Returns when it started, in milliseconds since 1970 and exact to 0.1 s; undefined if /proc hides
+ * it.
  *
- * @param dev,ino the file's device and inode, as stat(2) gives them
+ * /proc counts start times from boot, so a moment is needed whose wall-clock time and ticks are
+ * both known. Two are: this moment, by /proc/uptime, and the start of this program, by the start
+ * ticks of its first own thread. Both err towards a later start only: lxcfs puts a container's
+ * shorter uptime there, and a busy machine delays a program's start. So the earlier one counts.
+ * (The main thread's start ticks do not serve: they survive exec.)
  */
-export function lockHolder(
-  dev: number,
-  ino: number,
-): { readonly process: Process | undefined } | undefined {
-  const hex = (number: number): string => number.toString(16).padStart(2, "0");
-  const [major, minor] = [(dev >> 8) & 0xfff, (dev & 0xff) | ((dev >> 12) & 0xfff00)];
-  const file = `${hex(major)}:${hex(minor)}:${ino}`;
-  for (const line of (readProc("locks") ?? "").split("\n")) {
-    // "1: FLOCK  ADVISORY  WRITE 812 fe:00:131 0 EOF"; waiting ones have an arrow and differ.
-    const [, kind, , , text, where] = line.split(/\s+/);
-    if (kind !== "FLOCK" || where !== file || text === String(Deno.pid)) continue;
-    const pid = parsePid(text ?? "");
-    return { process: pid === undefined ? undefined : findProcess(pid) };
+export function startedAt({ startTicks }: Process): number | undefined {
+  if (startTicks === undefined) return undefined;
+  const candidates: number[] = [];
+  const uptime = Number(readProc("uptime")?.split(" ")[0]);
+  const now = Date.now();
+  if (uptime > 0) candidates.push(now - (uptime - startTicks / TICKS_PER_SECOND) * 1000);
+  const own = ownStartTicks();
+  if (own !== undefined) {
+    candidates.push(performance.timeOrigin - (own - startTicks) * 1000 / TICKS_PER_SECOND);
   }
-  return undefined;
+  return candidates.length === 0 ? undefined : Math.min(...candidates);
 }
 
-/** The name this program was called by, without directories: that of a link to it, for example. */
+/** Returns the start ticks of this program's first thread besides the main one. */
+function ownStartTicks(): number | undefined {
+  try {
+    const ticks = Array.from(Deno.readDirSync("/proc/self/task"), ({ name }) => name)
+      .filter((id) => id !== String(Deno.pid))
+      .map((id) => readProc(`self/task/${id}/stat`))
+      .flatMap((text) => text ? [parseStat(text).startTicks] : []);
+    return ticks.length === 0 ? undefined : Math.min(...ticks);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The users of a process that matter to kill(2). */
+export interface Users {
+  /** Who started it. Its owner may signal it. */
+  readonly real: number;
+  /** Whose permissions it has. */
+  readonly effective: number;
+  /** Whose permissions it can take back. Its owner may signal it. */
+  readonly saved: number;
+  /** Its real group. */
+  readonly group: number;
+}
+
+/** Returns the users a process acts for; undefined if they are hidden. */
+export function usersOf({ directory }: Pick<Process, "directory">): Users | undefined {
+  const status = (directory && readProc(`${directory}/status`)) ?? "";
+  const uid = /^Uid:\s*(\d+)\s+(\d+)\s+(\d+)/m.exec(status)?.slice(1).map(Number);
+  const gid = /^Gid:\s*(\d+)/m.exec(status)?.[1];
+  if (uid === undefined || gid === undefined) return undefined;
+  return { real: uid[0]!, effective: uid[1]!, saved: uid[2]!, group: Number(gid) };
+}
+
+const CAP_KILL = 1n << 5n;
+
+/**
+ * Returns whether kill(2) lets this program signal processes of more than one user: as root, with
+ * CAP_KILL, or with a real user other than the effective one. If that is hidden: yes.
+ */
+export function maySignalOthers(): boolean {
+  const users = usersOf({ directory: "self" });
+  const capabilities = /^CapEff:\s*([0-9a-f]+)$/m.exec(readProc("self/status") ?? "")?.[1];
+  if (users === undefined || capabilities === undefined) return true;
+  return users.real === 0 || users.real !== users.effective ||
+    (BigInt(`0x${capabilities}`) & CAP_KILL) !== 0n;
+}
+
+/** Returns the name this program was called by, without directories: that of a link, perhaps. */
 export function invokedAs(): string | undefined {
   return readProc("self/cmdline")?.split("\0", 1)[0]?.split("/").at(-1);
-}
-
-/** The users a process acts for: its real and its effective one. Undefined where it is hidden. */
-export function uidsOf(one: Process): readonly number[] | undefined {
-  const [, real, effective] = /^Uid:\s*(\d+)\s+(\d+)/m.exec(readProc(`${one.pid}/status`) ?? "") ??
-    [];
-  return real === undefined ? undefined : [Number(real), Number(effective)];
-}
-
-/** The file that a process runs. */
-export interface Program {
-  /** Where it was when it was started, with symlinks resolved. */
-  readonly path: string;
-  /** Undefined where there is no telling, as for a file on an unmounted file system. */
-  readonly dev: number | undefined;
-  /** Its inode there. */
-  readonly ino: number | null | undefined;
-}
-
-/**
- * The file that a process runs; undefined for a thread of the kernel, and for a process that is
- * gone.
- *
- * @throws what reading the link throws where that is not allowed
- */
-export function programOf(one: Process): Program | undefined {
-  const link = `/proc/${one.pid}/exe`;
-  let path: string;
-  try {
-    path = Deno.readLinkSync(link);
-  } catch (error) {
-    if (["ENOENT", "ESRCH"].includes(errnoOf(error) ?? "")) return undefined;
-    throw error;
-  }
-  // An upgrade has replaced the file: the link then names where it was.
-  path = path.replace(/ \(deleted\)$/, "");
-  try {
-    const { dev, ino } = Deno.statSync(link);
-    return { path, dev, ino };
-  } catch {
-    return { path, dev: undefined, ino: undefined };
-  }
-}
-
-/** The words of the command line a process was started with; undefined where it is hidden. */
-export function commandLineOf(pid: Pid): readonly string[] | undefined {
-  const text = readProc(`${pid}/cmdline`, readAtOnce);
-  return text ? text.replace(/\0$/, "").split("\0") : undefined;
-}
-
-/** By one read(2) of up to 128 KiB: in pieces, an exec in between would mix two command lines. */
-function readAtOnce(path: string | URL): string {
-  using file = Deno.openSync(path);
-  const buffer = new Uint8Array(131_072);
-  return new TextDecoder().decode(buffer.subarray(0, file.readSync(buffer) ?? 0));
 }

@@ -58,7 +58,7 @@ Deno.test("claim accepts a pidfile in the working directory, and rejects /", asy
   const args = ["claim", "--pid", "17", "--pid-file", "web.pid"];
   assertDone(await run(SIPID, args, { cwd: dir.path }));
   assertEquals(Deno.readTextFileSync(dir.file("web.pid")), "17");
-  expectResult(await claim(17, "/"), { code: 1, stderr: "/ is a directory" });
+  expectResult(await claim(17, "/"), { code: 1, stderr: "/: is a directory" });
 });
 
 const STALE: Record<
@@ -66,8 +66,8 @@ const STALE: Record<
   (dir: TempDir) => string | Uint8Array | Promise<string>
 > = {
   "an empty file": () => "",
-  "garbage": () => "not a PID\nnor here\n",
-  "bytes that are not text": () => new Uint8Array([0, 255, 17, 0]),
+  "a damaged PID": () => "17\0\0 +8\n",
+  "NUL bytes": () => new Uint8Array(4096),
   "-100": () => "-100",
   "a number too large for a PID": () => "2147483648",
   "a dead process": async () => `${await deadPid()}\n`,
@@ -187,19 +187,37 @@ Deno.test("claim waits for a lock that is released in time", async () => {
 
 Deno.test("claim replaces longer and shorter content as a whole", async () => {
   using dir = new TempDir();
-  for (const old of ["2147483647garbage", "x", " ".repeat(100)]) {
+  for (const old of ["2147483647 1", "0", " ".repeat(100)]) {
     assertDone(await claim(1234567, dir.write("web.pid", old)));
     assertEquals(Deno.readTextFileSync(dir.file("web.pid")), "1234567");
   }
 });
 
-Deno.test("claim replaces a file of a gigabyte", async () => {
-  using dir = new TempDir();
-  const path = dir.write("web.pid", "17");
-  Deno.truncateSync(path, 2 ** 30);
-  assertDone(await claim(17, path));
-  assertEquals(Deno.readTextFileSync(path), "17");
-});
+const FOREIGN: Record<string, [content: string | Uint8Array, shown: string]> = {
+  "a configuration file": ["precious: config\n", '"precious: config\\n" (17 bytes)'],
+  "PostgreSQL's postmaster.pid": [
+    "2147483647\n/var/lib/postgresql\n",
+    '"2147483647\\n/var/lib/post…" (31 bytes)',
+  ],
+  "a PID and a word": ["17 web", '"17 web" (6 bytes)'],
+  "bytes that are not text": [new Uint8Array([0, 255, 17]), "(3 bytes)"],
+  "a file longer than any pidfile": [new Uint8Array(65_537), "(65537 bytes)"],
+};
+for (const [what, [content, shown]] of Object.entries(FOREIGN)) {
+  Deno.test(`claim does not overwrite ${what}`, async () => {
+    using dir = new TempDir();
+    const path = dir.write("web.pid", content);
+    const before = Deno.readFileSync(path);
+    expectResult(await claim(17, path), {
+      code: 1,
+      stderr: [
+        `${path}: is not a pidfile: it begins with "`,
+        `${shown}; use another path, or remove it`,
+      ],
+    });
+    assertEquals(Deno.readFileSync(path), before);
+  });
+}
 
 const NOT_REGULAR_FILES: Record<string, (path: string) => unknown> = {
   "a directory": (path) => Deno.mkdirSync(path),
@@ -217,7 +235,7 @@ for (const [what, make] of Object.entries(NOT_REGULAR_FILES)) {
     for (const args of [["claim", "--pid", "17"], ["kill"]]) {
       expectResult(await sipid(...args, "--pid-file", path), {
         code: 1,
-        stderr: `${path} is ${what}, not a regular file`,
+        stderr: `${path}: is ${what}, not a regular file`,
       });
     }
     const target = `${path}.target`;
@@ -240,7 +258,7 @@ Deno.test("claim and kill reject a device", async () => {
   for (const args of [["claim", "--pid", "17"], ["kill"]]) {
     expectResult(await sipid(...args, "--pid-file", "/dev/null"), {
       code: 1,
-      stderr: "/dev/null is a device",
+      stderr: "/dev/null: is a device",
     });
   }
 });
@@ -297,7 +315,10 @@ for (const [what, before] of [["no pidfile", undefined], ["a stale pidfile", "21
     for (const { code, stderr } of results) {
       if (code !== 0) assertMatch(stderr, /is already in the pidfile|another process is locking/);
     }
-    assertEquals([...Deno.readDirSync(dir.file("run"))].map(({ name }) => name), ["web.pid"]);
+    assertEquals([...Deno.readDirSync(dir.file("run"))].map(({ name }) => name).sort(), [
+      ".web.pid.claim",
+      "web.pid",
+    ]);
     assertEquals(Deno.readTextFileSync(path), String(Deno.pid));
   });
 }

@@ -34,7 +34,7 @@ Deno.test("kill without a pidfile succeeds and reports that there is nothing to 
     expectResult(await kill(path), {
       code: 0,
       stdout: "",
-      stderr: `there is no pidfile ${path}: nothing to kill`,
+      stderr: `${path}: does not exist; nothing to kill`,
     });
   }
 });
@@ -78,7 +78,7 @@ Deno.test("kill sends SIGKILL after the grace period", async () => {
   const { stderr, ms } = expectResult(await kill(path, "--grace-period", "600ms"), {
     code: 0,
     stderr: [
-      "still runs after the grace period of 600ms",
+      "is still running after 600ms",
       `sent SIGKILL to process ${job.pid} (deno)`,
     ],
   });
@@ -96,7 +96,7 @@ Deno.test("kill has a grace period of 20 s by default", async () => {
     await kill(
       dir.write("web.pid", String(job.pid)),
     ),
-    { code: 0, stderr: "still runs after the grace period of 20s" },
+    { code: 0, stderr: "is still running after 20s" },
   );
   assertGreaterOrEqual(ms, 20_000);
   assertLess(ms, 20_000 + SLACK_MS);
@@ -207,7 +207,7 @@ Deno.test("kill treats a zombie as exited, at once", async () => {
   assert(/\) Z /.test(Deno.readTextFileSync(`/proc/${child}/stat`)));
   expectResult(await kill(dir.write("web.pid", String(child))), {
     code: 0,
-    stderr: `process ${child} does not run: removed the stale pidfile`,
+    stderr: `process ${child} is not running; removed the stale pidfile`,
   });
 });
 
@@ -230,7 +230,7 @@ Deno.test("kill removes the pidfile of a process that is not running", async () 
   const path = dir.write("web.pid", `${dead}\n`);
   expectResult(await kill(path), {
     code: 0,
-    stderr: `process ${dead} does not run: removed the stale pidfile ${path}`,
+    stderr: `${path}: process ${dead} is not running; removed the stale pidfile`,
   });
   assert(!exists(path));
 });
@@ -244,7 +244,7 @@ Deno.test("kill never treats the ID of a thread as a PID", async () => {
   const thread = tasks.find((name) => name !== String(unrelated.pid))!;
   expectResult(await kill(dir.write("web.pid", thread)), {
     code: 0,
-    stderr: `process ${thread} does not run`,
+    stderr: `process ${thread} is not running`,
   });
   assert(isRunning(unrelated.pid));
 });
@@ -254,7 +254,7 @@ Deno.test("kill waits briefly for an empty pidfile to be written, then removes i
   const path = dir.write("web.pid", "");
   const { ms } = expectResult(await kill(path), {
     code: 0,
-    stderr: `pidfile ${path} is empty: removed the stale pidfile`,
+    stderr: `${path}: is empty; removed the stale pidfile`,
   });
   assertGreaterOrEqual(ms, 200);
   assert(!exists(path));
@@ -281,7 +281,7 @@ const NOT_PIDS = [
   "0x11",
   "017",
   "17 18",
-  "17\n18\n",
+  " \n17 18\n",
   "17abc",
   "2147483648",
   "4294967297",
@@ -298,11 +298,18 @@ Deno.test("kill accepts nothing but one decimal PID", async () => {
     Deno.writeTextFileSync(path, content);
     const { stderr } = expectResult(await kill(path), {
       code: 1,
-      stderr: `pidfile (${path}) does not contain a valid pid`,
+      stderr: `${path}: does not contain a valid pid; nothing was signalled`,
     });
     assertNotMatch(stderr, /sent/);
     assertEquals(Deno.readTextFileSync(path), content);
   }
+});
+
+Deno.test("kill accepts further lines, as in PostgreSQL's postmaster.pid", async () => {
+  using dir = new TempDir();
+  await using job = await fixture("exits_on_term");
+  const path = dir.write("postmaster.pid", `${job.pid}\n/var/lib/postgresql\n5432\n`);
+  expectResult(await kill(path), { code: 0, stderr: `sent SIGTERM to process ${job.pid}` });
 });
 
 Deno.test("kill accepts white space around the PID", async () => {
@@ -330,7 +337,7 @@ Deno.test("kill of root's process by an unprivileged user fails and keeps the fi
     code: 1,
     stderr: [
       `no permission to send SIGTERM to process ${pid} (`,
-      `${path} is kept: run it as root`,
+      `${path} is kept; run this as root`,
     ],
   });
   assert(isRunning(pid) && exists(path));
@@ -344,7 +351,7 @@ Deno.test("kill keeps the pidfile of a process that survives SIGKILL, and report
   const { ms } = expectResult(await kill(path, "--grace-period", "100ms"), {
     code: 1,
     stderr: [
-      `process ${pid} (sleep) survived SIGKILL; it is stopped by a debug`,
+      `process ${pid} (sleep) survived SIGKILL: it is stopped by a debugger`,
       `${path} is kept`,
     ],
   });
@@ -377,7 +384,7 @@ Deno.test("kill keeps a pidfile that a new claim has written meanwhile", async (
   Deno.writeTextFileSync(path, String(next.pid));
   expectResult(await killing, {
     code: 0,
-    stderr: `left ${path}, which was written anew meanwhile`,
+    stderr: `kept ${path}, which was written again meanwhile`,
   });
   assertEquals(Deno.readTextFileSync(path), String(next.pid));
   assert(isRunning(next.pid));
@@ -391,8 +398,8 @@ Deno.test("kill stops the process but keeps a pidfile that stays locked, and rep
   const { ms } = expectResult(await kill(path), {
     code: 0,
     stderr: [
-      `left ${path}: another process is locking ${path}: process ${locker.pid}`,
-      "the next claim will see that it is stale",
+      `kept ${path}: another process is locking ${path}: process ${locker.pid} (`,
+      "the next claim will replace it",
     ],
   });
   assertLess(ms, 500 + SLACK_MS);

@@ -34,15 +34,17 @@ Deno.test("status of a running process is 0", async () => {
 
 Deno.test("status of a stale pidfile is 1", async () => {
   using dir = new TempDir();
-  const path = dir.write("web.pid", String(await deadPid()));
+  const pid = await deadPid();
+  const path = dir.write("web.pid", String(pid));
   expectResult(await status(path), {
     code: 1,
-    stdout: "dead, but its pidfile remains\n",
+    stdout: `dead: process ${pid} is not running; stale pidfile ${path}\n`,
     stderr: "",
   });
-  expectResult(await status(dir.write("empty.pid", "")), {
+  const empty = dir.write("empty.pid", "");
+  expectResult(await status(empty), {
     code: 1,
-    stdout: "dead, but its pidfile remains\n",
+    stdout: `dead: empty pidfile ${empty}\n`,
     stderr: "",
   });
 });
@@ -57,11 +59,11 @@ Deno.test("status of a pidfile that is invalid or cannot be read is 4, with the 
   const path = dir.write("web.pid", "-1");
   expectResult(await status(path), {
     code: 4,
-    stdout: `unknown: pidfile (${path}) does not contain a valid pid\n`,
+    stdout: `unknown: ${path}: does not contain a valid pid\n`,
     stderr: "",
   });
   const directory = expectResult(await status(dir.path), { code: 4 });
-  assertStringIncludes(directory.stdout, `unknown: ${dir.path} is a directory`);
+  assertStringIncludes(directory.stdout, `unknown: ${dir.path}: is a directory`);
   Deno.chmodSync(path, 0);
   expectResult(await asNobody(SIPID, ["status", "--pid-file", path]), {
     code: 4,
@@ -85,15 +87,29 @@ Deno.test("status --json prints one object", async () => {
   const path = dir.write("web.pid", String(job.pid));
   const running = expectResult(await status(path, "--json"), { code: 0 });
   const { startedAt, uptimeSeconds, ...rest } = JSON.parse(running.stdout);
-  assertEquals(rest, { pid: job.pid, state: "running", program: "deno", pidFile: path });
+  assertEquals(rest, {
+    pid: job.pid,
+    state: "running",
+    reason: null,
+    program: "deno",
+    pidFile: path,
+  });
   assert(Math.abs(Date.now() - Date.parse(startedAt)) < 60_000);
   assert(uptimeSeconds >= 0 && uptimeSeconds < 60);
   const none = { program: null, startedAt: null, uptimeSeconds: null };
   const dead = await deadPid();
   const cases: [string, number, Record<string, unknown>][] = [
-    [dir.write("dead.pid", String(dead)), 1, { pid: dead, state: "dead" }],
-    [dir.file("none.pid"), 3, { pid: null, state: "stopped" }],
-    [dir.write("bad.pid", "x"), 4, { pid: null, state: "unknown" }],
+    [dir.write("dead.pid", String(dead)), 1, {
+      pid: dead,
+      state: "dead",
+      reason: `process ${dead} is not running; stale pidfile ${dir.file("dead.pid")}`,
+    }],
+    [dir.file("none.pid"), 3, { pid: null, state: "stopped", reason: null }],
+    [dir.write("bad.pid", "x"), 4, {
+      pid: null,
+      state: "unknown",
+      reason: `${dir.file("bad.pid")}: does not contain a valid pid`,
+    }],
   ];
   for (const [pidFile, code, object] of cases) {
     const result = expectResult(await status(pidFile, "--json"), { code });
@@ -107,7 +123,7 @@ Deno.test("status warns root about a pidfile that other users can write", async 
   const path = dir.write("web.pid", String(job.pid));
   Deno.chmodSync(path, 0o666);
   const { stderr } = expectResult(await status(path), { code: 0 });
-  if (Deno.uid() === 0) assertStringIncludes(stderr, `warning: ${path} can be written by others`);
+  if (Deno.uid() === 0) assertStringIncludes(stderr, `warning: ${path}: can be written by others`);
 });
 
 // --exec
@@ -146,27 +162,32 @@ Deno.test("--exec: an unrelated process does not block a claim, is not signalled
   await using unrelated = await fixture("exits_on_term");
   const path = dir.write("web.pid", String(unrelated.pid));
   const exec = ["--exec", "/bin/cat"];
+  // Written before it started.
+  const hourAgo = Date.now() / 1000 - 3600;
+  Deno.utimeSync(path, hourAgo, hourAgo);
+  const other = `process ${unrelated.pid} (deno) runs ${DENO}, not /bin/cat`;
   expectResult(await status(path, ...exec), {
     code: 1,
-    stdout: "dead, but its pidfile remains\n",
+    stdout: `dead: ${other}; stale pidfile ${path}\n`,
     stderr: "",
   });
   const wait = ["wait-until-healthy", "--url", "http://127.0.0.1:2/", "--pid-file", path];
   expectResult(await sipid(...wait, ...exec), {
     code: 1,
-    stderr: `process ${unrelated.pid} (deno) of ${path} is not /bin/cat`,
+    stderr: `${path}: ${other}; see the log of the service`,
   });
 
   const claimed = expectResult(await sipid("claim", "--pid", "17", "--pid-file", path, ...exec), {
     code: 0,
   });
   assertEquals(Deno.readTextFileSync(path), "17");
-  assertStringIncludes(claimed.stderr, `process ${unrelated.pid} (deno) is not /bin/cat: took the`);
+  assertStringIncludes(claimed.stderr, `${path}: was stale (${other}); claimed for process 17`);
 
   Deno.writeTextFileSync(path, String(unrelated.pid));
+  Deno.utimeSync(path, hourAgo, hourAgo);
   expectResult(await sipid("kill", "--pid-file", path, ...exec), {
     code: 0,
-    stderr: "(deno) is not /bin/cat and was left alone: removed the stale",
+    stderr: `${path}: ${other} and was not signalled; removed the stale pidfile`,
   });
   assertEquals([...Deno.readDirSync(dir.path)], []);
   assert(isRunning(unrelated.pid));
@@ -197,7 +218,7 @@ Deno.test("--exec: a path that does not exist is rejected, so that a typo does n
   for (const args of [["claim", "--pid", "17"], ["kill"]]) {
     expectResult(await sipid(...args, ...exec), {
       code: 1,
-      stderr: "--exec: there is no program /usr/bin/no-such-program",
+      stderr: "--exec /usr/bin/no-such-program: no such file",
     });
   }
   expectResult(await sipid("status", ...exec), { code: 4 });
@@ -211,7 +232,8 @@ Deno.test("--exec: an unprivileged user cannot read what root runs, and status s
   const exec = ["--pid-file", path, "--exec", "/bin/cat"];
   expectResult(await asNobody(SIPID, ["status", ...exec]), {
     code: 4,
-    stdout: /cannot tell which program process \d+ \(.*\) runs: permission denied; run/,
+    stdout:
+      /^unknown: .*: process \d+ \(.*\) may not be the process .*: what it runs is hidden; run/,
   });
 });
 
@@ -262,8 +284,8 @@ Deno.test("a claim that fails reports that the PID was probably recycled", async
   expectResult(await sipid("claim", "--pid", "17", "--pid-file", path), {
     code: 1,
     stderr: [
-      "it started after the pidfile was written, so its PID was probably",
-      "--exec PATH, with the path of your program, settles it",
+      "after the pidfile was last modified at ",
+      "; its PID was probably recycled, or the clock was set; --exec PATH",
     ],
   });
 });

@@ -24,6 +24,13 @@ interface Case {
   /** Why root refuses; undefined if it acts. Other users can only signal what is theirs anyway. */
   readonly refusal: string | undefined;
   readonly job?: () => Promise<Running>;
+  /** Whether `sipid claim` writes the pidfile. */
+  readonly claim?: boolean;
+}
+
+function shareWithGroup(dir: TempDir): void {
+  Deno.chmodSync(dir.path, 0o770);
+  if (isRoot) Deno.chownSync(dir.path, 0, NOBODY);
 }
 
 const chown = (path: string): void => {
@@ -34,17 +41,17 @@ const CASES: Case[] = [
   {
     what: "a pidfile that every user can write",
     arrange: (_, path) => Deno.chmodSync(path, 0o666),
-    refusal: "can be written by others than its owner (mode 0666): chmod 0644 it",
+    refusal: "can be written by others than its owner (mode 0666)",
   },
   {
     what: "root's pidfile that a group can write",
     arrange: (_, path) => Deno.chmodSync(path, 0o664),
-    refusal: "can be written by others than its owner (mode 0664): chmod 0644 it",
+    refusal: "can be written by others than its owner (mode 0664)",
   },
   {
     what: "a pidfile in a directory that every user can write",
     arrange: (dir) => Deno.chmodSync(dir.path, 0o777),
-    refusal: "can be replaced by anybody (mode 0777 of its directory): chmod 0775",
+    refusal: "can be replaced by any user (",
   },
   {
     what: "a pidfile in a sticky directory",
@@ -52,22 +59,31 @@ const CASES: Case[] = [
     refusal: undefined,
   },
   {
-    what: "root's pidfile in a directory like those of BOSH, 0770 root:vcap",
-    arrange: (dir) => {
-      Deno.chmodSync(dir.path, 0o770);
-      if (isRoot) Deno.chownSync(dir.path, 0, NOBODY);
-    },
+    what: "root's pidfile for root's process in a directory that a group can write",
+    arrange: shareWithGroup,
+    refusal: "can be replaced by group nogroup (",
+  },
+  {
+    what: "a claimed pidfile in a directory like those of BOSH, 0770 root:vcap",
+    arrange: shareWithGroup,
+    claim: true,
     refusal: undefined,
+  },
+  {
+    what: "root's pidfile for a process of the group that can write the directory",
+    arrange: shareWithGroup,
+    refusal: undefined,
+    job: nobodysJob,
   },
   {
     what: "a pidfile with a second hard link",
     arrange: (dir, path) => Deno.linkSync(path, dir.file("other.pid")),
-    refusal: "has another name, by a hard link: remove it",
+    refusal: "has a hard link by another name",
   },
   {
     what: "a pidfile of another user that names root's process",
     arrange: (_, path) => chown(path),
-    refusal: `belongs to user ${NOBODY}, and process`,
+    refusal: "is owned by nobody, but process",
   },
   {
     what: "a pidfile of the run directory's owner that names root's process",
@@ -75,7 +91,7 @@ const CASES: Case[] = [
       chown(dir.path);
       chown(path);
     },
-    refusal: `belongs to user ${NOBODY}, and process`,
+    refusal: "is owned by nobody, but process",
   },
   {
     what: "a pidfile of another user that names their own process",
@@ -93,11 +109,14 @@ const CASES: Case[] = [
     job: nobodysJob,
   },
 ];
-for (const { what, arrange, refusal, job = () => fixture("exits_on_term") } of CASES) {
+for (const { what, arrange, refusal, claim, job = () => fixture("exits_on_term") } of CASES) {
   Deno.test(`kill ${refusal === undefined ? "acts" : "does not act for root"} on ${what}`, async () => {
     using dir = new TempDir();
     await using running = await job();
-    const path = dir.write("web.pid", String(running.pid));
+    const path = dir.file("web.pid");
+    const pid = String(running.pid);
+    if (claim) expectResult(await sipid("claim", "--pid", pid, "--pid-file", path), { code: 0 });
+    else dir.write("web.pid", pid);
     arrange(dir, path);
     const isRefused = isRoot && refusal !== undefined;
     expectResult(await sipid("kill", "--pid-file", path), {
@@ -114,11 +133,11 @@ for (const { what, arrange, refusal, job = () => fixture("exits_on_term") } of C
 Deno.test("claim does not write to a file whose owner could change it afterwards", async () => {
   using dir = new TempDir();
   // Only root can give the file to another user.
-  const path = dir.write("web.pid", "garbage");
+  const path = dir.write("web.pid", "0");
   chown(path);
   expectResult(await sipid("claim", "--pid", "17", "--pid-file", path), {
     code: isRoot ? 1 : 0,
-    stderr: isRoot ? `${path} belongs to user ${NOBODY}, who could change it` : "",
+    stderr: isRoot ? `${path}: is owned by nobody, who could change it later; remove it` : "",
   });
-  assertEquals(Deno.readTextFileSync(path), isRoot ? "garbage" : "17");
+  assertEquals(Deno.readTextFileSync(path), isRoot ? "0" : "17");
 });

@@ -1,6 +1,6 @@
 /** Random and structured input: pidfiles, argument lists, durations. */
 import { MAX_DURATION_MS, parseDuration } from "../../lib/duration.ts";
-import { parse } from "../../lib/pidfile/content.ts";
+import { parseContent } from "../../lib/pidfile/content.ts";
 import { inParallel, isRunning, Job, readIfExists, run, SIPID } from "../support.ts";
 import { broken, INTERNALS, type Part, peakOf, type Random, type Row } from "./stress.ts";
 
@@ -74,6 +74,7 @@ function pidIn(bytes: Uint8Array): number | undefined {
   if (bytes.length > 65_536) return undefined;
   let [state, value, digits] = ["before", 0, 0];
   for (const byte of bytes) {
+    if (state !== "before" && byte === 10) break; // only the first line counts
     const isSpace = [9, 10, 11, 12, 13, 32].includes(byte);
     const digit = byte - 48;
     const isDigit = digit >= 0 && digit <= 9;
@@ -97,7 +98,7 @@ function parser(random: Random, times: number): Row {
       : random.below(4) === 0
       ? encode(String(random.pick(BOUNDARIES)))
       : anyBytes(random);
-    const found = parse(bytes);
+    const found = parseContent(bytes);
     const pid = found.kind === "pid" ? Number(found.pid) : undefined;
     if (pid !== pidIn(bytes)) broken("a PID is plain decimal", { bytes, found });
     if (pid !== undefined) pids++;

@@ -1,46 +1,49 @@
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { CommandError } from "../../lib/errors.ts";
 import {
   createDirectory,
   isUnchanged,
-  LockedElsewhere,
+  readAndJudge,
   readPidfile,
-  readSettledPidfile,
   withLock,
 } from "../../lib/pidfile/pidfile.ts";
-import { parse } from "../../lib/pidfile/content.ts";
-import { parsePid } from "../../lib/process/process.ts";
+import { parseContent } from "../../lib/pidfile/content.ts";
+import { LockedElsewhere } from "../../lib/pidfile/lock.ts";
+import { parsePid } from "../../lib/process/pid.ts";
 import { lockedElsewhere, TempDir, until } from "../support.ts";
 
 const PID = parsePid("17")!;
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 
-Deno.test("parse() takes one plain decimal PID with white space around it", () => {
+Deno.test("parseContent() accepts one plain decimal PID with white space around it", () => {
   for (const text of ["17", "17\n", " 17 ", "\t\r\n\v\f17\n\n", "17" + " ".repeat(60_000)]) {
-    assertEquals(parse(bytes(text)), { kind: "pid", pid: PID });
+    assertEquals(parseContent(bytes(text)), { kind: "pid", pid: PID, foreign: undefined });
   }
-  assertEquals(parse(bytes("2147483647")), { kind: "pid", pid: parsePid("2147483647")! });
+  const largest = { kind: "pid" as const, pid: parsePid("2147483647")!, foreign: undefined };
+  assertEquals(parseContent(bytes("2147483647")), largest);
 });
 
-Deno.test("parse() tells empty from invalid", () => {
-  assertEquals(parse(bytes("")), { kind: "empty" });
-  const others = [
-    " ",
-    "\n",
-    "0",
-    "-17",
-    "17 18",
-    "1 7",
-    "17\0",
-    "\u00a017",
-    "\ufeff17",
-    "17\u2028",
-  ];
-  for (const text of [...others, "17" + " ".repeat(65_536), "1234567890123", "2147483647 1"]) {
-    assertEquals(parse(bytes(text)), { kind: "invalid" }, JSON.stringify(text.slice(0, 20)));
+Deno.test("parseContent() accepts further lines, and reports those that are not numbers", () => {
+  assertEquals(parseContent(bytes("17\n5432\n")), { kind: "pid", pid: PID, foreign: undefined });
+  const postmaster = "17\n/var/lib/postgresql\n5432";
+  const foreign = "17\n/var/lib/postgresql\n5…";
+  assertEquals(parseContent(bytes(postmaster)), { kind: "pid", pid: PID, foreign });
+});
+
+Deno.test("parseContent() tells damaged PIDs from other files", () => {
+  assertEquals(parseContent(bytes("")), { kind: "empty" });
+  for (
+    const text of [" ", "\n", "0", "-17", "17 18", "1 7", "17\0", "1234567890123", "2147483648"]
+  ) {
+    assertEquals(parseContent(bytes(text)), { kind: "invalid", foreign: undefined }, text);
   }
-  const utf16 = Uint8Array.of(0x31, 0, 0x37, 0);
-  assertEquals(parse(utf16), { kind: "invalid" });
+  const others = ["\u00a017", "\ufeff17", "17\u2028", "a", "17 a", "precious: config"];
+  for (const text of others) {
+    assertEquals(parseContent(bytes(text)), { kind: "invalid", foreign: text });
+  }
+  assertEquals(parseContent(Uint8Array.of(0x31, 0, 0x37, 0)).kind, "invalid");
+  const tooLong = parseContent(bytes("17" + " ".repeat(65_536)));
+  assertEquals(tooLong, { kind: "invalid", foreign: "17" + " ".repeat(22) + "…" });
 });
 
 Deno.test("createDirectory() creates what the path needs and nothing else", async () => {
@@ -52,36 +55,36 @@ Deno.test("createDirectory() creates what the path needs and nothing else", asyn
   assertEquals([...Deno.readDirSync(dir.file("a/b"))], []);
 });
 
-Deno.test("readPidfile() tells what is there", () => {
+Deno.test("readPidfile() reports what is there", async () => {
   using dir = new TempDir();
-  assertEquals(readPidfile(dir.file("web.pid")).kind, "missing");
-  assertEquals(readPidfile(dir.write("web.pid", "")).kind, "empty");
-  assertEquals(readPidfile(dir.write("web.pid", "17")).kind, "pid");
-  assertEquals(readPidfile(dir.write("web.pid", "x")).kind, "invalid");
-  assertThrows(() => readPidfile(dir.path), CommandError, "is a directory");
+  assertEquals((await readPidfile(dir.file("web.pid"))).kind, "missing");
+  assertEquals((await readPidfile(dir.write("web.pid", ""))).kind, "empty");
+  assertEquals((await readPidfile(dir.write("web.pid", "17"))).kind, "pid");
+  assertEquals((await readPidfile(dir.write("web.pid", "x"))).kind, "invalid");
+  await assertRejects(() => readPidfile(dir.path), CommandError, "is a directory");
 });
 
-Deno.test("readSettledPidfile() sees what is written within its timeoutMs", async () => {
+Deno.test("readAndJudge() waits for an empty file to be written", async () => {
   using dir = new TempDir();
   const path = dir.write("web.pid", "");
-  const looking = readSettledPidfile(path);
+  const reading = readAndJudge(path, undefined);
   Deno.writeTextFileSync(path, "17");
-  assertEquals((await looking).kind, "pid");
+  assertEquals((await reading).state.kind, "pid");
 });
 
-Deno.test("isUnchanged() tells a replaced and a rewritten file from the same", () => {
+Deno.test("isUnchanged() tells a replaced and a rewritten file from the same", async () => {
   using dir = new TempDir();
   const path = dir.write("web.pid", "17");
   Deno.utimeSync(path, 1, 1);
-  const first = readPidfile(path);
-  assert(isUnchanged(first, readPidfile(path)));
+  const first = await readPidfile(path);
+  assert(isUnchanged(first, await readPidfile(path)));
   Deno.writeTextFileSync(path, "17");
-  assert(!isUnchanged(first, readPidfile(path)), "written again");
+  assert(!isUnchanged(first, await readPidfile(path)), "written again");
   Deno.renameSync(path, dir.file("old.pid"));
-  assert(!isUnchanged(first, readPidfile(path)), "missing");
+  assert(!isUnchanged(first, await readPidfile(path)), "missing");
   dir.write("web.pid", "17");
   Deno.utimeSync(path, 1, 1);
-  assert(!isUnchanged(first, readPidfile(path)), "another file");
+  assert(!isUnchanged(first, await readPidfile(path)), "another file");
 });
 
 Deno.test("withLock() creates, writes and removes", async () => {
@@ -97,7 +100,7 @@ Deno.test("withLock() creates, writes and removes", async () => {
     assertEquals(file.state.kind, "pid");
     file.remove();
   });
-  assertEquals(readPidfile(path).kind, "missing");
+  assertEquals((await readPidfile(path)).kind, "missing");
 });
 
 Deno.test("withLock() gives the lock back, also when its work fails", async () => {

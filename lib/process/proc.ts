@@ -1,0 +1,97 @@
+/** Reading /proc. Source: proc(5). */
+import { errnoOf } from "../errors.ts";
+
+/** Clock ticks per second in /proc: USER_HZ, 100 on every architecture Deno runs on. */
+export const TICKS_PER_SECOND = 100;
+
+/** Source: PF_KTHREAD in the kernel's include/linux/sched.h. */
+const PF_KTHREAD = 0x00200000;
+
+/** The fields of /proc/PID/stat that are used here. */
+export interface Stat {
+  /** The program's name, at most 15 bytes. */
+  readonly program: string;
+  /** One letter of proc(5): R, S, D, T, t, Z, X, I. */
+  readonly state: string;
+  /** The process group. */
+  readonly group: number;
+  /** Whether it belongs to the kernel and has no program. */
+  readonly isKernelThread: boolean;
+  /** How many threads it has; a zombie's exited first thread counts. */
+  readonly threads: number;
+  /** Clock ticks from boot to its start. */
+  readonly startTicks: number;
+}
+
+/**
+ * Reads a file below /proc; returns undefined if it does not exist, and the empty string if it
+ * exists but is hidden.
+ *
+ * @param path below /proc, such as `812/stat`
+ */
+export function readProc(path: string): string | undefined {
+  try {
+    return Deno.readTextFileSync(`/proc/${path}`);
+  } catch (error) {
+    const errno = errnoOf(error);
+    // ESRCH: the process exited between open and read.
+    if (errno === "ENOENT" || errno === "ESRCH") return undefined;
+    if (errno === "EACCES" || errno === "EPERM") return "";
+    throw error;
+  }
+}
+
+/** Parses the content of /proc/PID/stat. */
+export function parseStat(text: string): Stat {
+  // The name stands in parentheses and may itself contain any character, parentheses included.
+  const [open, close] = [text.indexOf("("), text.lastIndexOf(")")];
+  const rest = text.slice(close + 2).split(" "); // from field 3 on
+  return {
+    program: text.slice(open + 1, close),
+    state: rest[0]!,
+    group: Number(rest[2]),
+    isKernelThread: (Number(rest[6]) & PF_KTHREAD) !== 0,
+    threads: Number(rest[17]),
+    startTicks: Number(rest[19]),
+  };
+}
+
+/** Returns whether /proc shows the processes that our kill(2) reaches, not another namespace's. */
+export function procIsOurs(): boolean {
+  try {
+    return Deno.readLinkSync("/proc/self") === String(Deno.pid);
+  } catch {
+    return false;
+  }
+}
+
+/** Returns whether /proc may hide processes of other users (mount option hidepid). */
+export function procHides(): boolean {
+  const mounts = readProc("self/mounts") ?? "";
+  const at = mounts.lastIndexOf(" /proc proc ");
+  const options = mounts.slice(at, mounts.indexOf("\n", at));
+  return at < 0 || (options.includes("hidepid=") && !/hidepid=(0|off)/.test(options));
+}
+
+/** Returns the id that the kernel drew at boot; undefined if it cannot be read. */
+export function bootId(): string | undefined {
+  return readProc("sys/kernel/random/boot_id")?.trim() || undefined;
+}
+
+/**
+ * Returns the path of an open file's descriptor, /proc/self/fd/N, which the runtime does not give.
+ * What is opened below that path is the open file itself, whatever its name has become.
+ */
+export function descriptorPath(file: Deno.FsFile): string | undefined {
+  const { dev, ino } = file.statSync();
+  for (const { name } of Deno.readDirSync("/proc/self/fd")) {
+    const path = `/proc/self/fd/${name}`;
+    try {
+      const info = Deno.statSync(path);
+      if (info.dev === dev && info.ino === ino) return path;
+    } catch {
+      // The descriptor of this very directory listing, closed by now.
+    }
+  }
+  return undefined;
+}

@@ -1,0 +1,27 @@
+/** Sending and catching signals. Source: kill(2), signal(7). */
+import { isRunning, type Process } from "./process.ts";
+
+/**
+ * Sends a signal to this process and to no other.
+ *
+ * @returns `exited` if it is no longer running, `denied` if this user may not signal it
+ */
+export function sendSignal(to: Process, signal: Deno.Signal): "sent" | "exited" | "denied" {
+  if (!isRunning(to)) return "exited";
+  try {
+    Deno.kill(to.pid, signal);
+    return "sent";
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return "exited";
+    if (error instanceof Deno.errors.PermissionDenied) return "denied";
+    throw error;
+  }
+}
+
+/** Calls `handle` for each of these signals; none of them terminates or stops this program then. */
+export function catchSignals(
+  signals: readonly Deno.Signal[],
+  handle: (signal: Deno.Signal) => void,
+): void {
+  for (const signal of signals) Deno.addSignalListener(signal, () => handle(signal));
+}
