@@ -24,7 +24,7 @@ export const commands: readonly Entry[] = [
   ),
   entry(
     "wait-until-healthy",
-    "Poll a URL until it answers with HTTP status 200",
+    "Wait until a service answers: poll a URL, a TCP port, a Unix socket or a command",
     async () => (await import("./wait_until_healthy.ts")).waitUntilHealthy,
   ),
   entry(

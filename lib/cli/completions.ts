@@ -102,7 +102,10 @@ function zsh(commands: readonly Command[]): string {
     const words = choices !== undefined
       ? [quoted(`1:${text(operands!.usage)}:(${choices})`)]
       : operands !== undefined
-      ? [quoted("1:PID_FILE:_files"), quoted("*::COMMAND:_normal")]
+      ? [
+        ...(operands.usage.startsWith("PID_FILE") ? [quoted("1:PID_FILE:_files")] : []),
+        quoted("*::COMMAND:_normal"),
+      ]
       : [];
     return `    ${command.name}) _arguments -S ${
       [...specs(flagsOf(command)), ...words].join(" ")

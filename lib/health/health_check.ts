@@ -1,6 +1,5 @@
 /** A health check: probes at a frequency until the service is healthy, and remembers why it is not. */
 import { delay } from "@std/async/delay";
-import { formatDuration } from "../duration.ts";
 import type { Prober } from "./probe.ts";
 
 /** How often and how long to probe. Times in milliseconds. */
@@ -9,6 +8,8 @@ export interface HealthCheckOptions {
   readonly pollingFrequency: number;
   /** The limit of one probe. */
   readonly probeTimeout: number;
+  /** How many probes in a row must succeed. */
+  readonly successes: number;
   /** Called with every reason that differs from the one before. */
   readonly onReason: (reason: string) => void;
 }
@@ -26,6 +27,8 @@ export class HealthCheck {
   readonly #prober: Prober;
   readonly #options: HealthCheckOptions;
   #reason: string | undefined;
+  /** Settles when the current probe has cleaned up. */
+  #current: Promise<unknown> = Promise.resolve();
   /** When the current probe began, on the clock of performance.now(). */
   #probeBegin: number | undefined;
 
@@ -35,16 +38,11 @@ export class HealthCheck {
     this.#options = options;
   }
 
-  /** What is probed, as messages name it. */
-  get target(): string {
-    return this.#prober.target;
-  }
-
   /** Why the service is not healthy: the last reason, or the current probe's silence if longer. */
   get reason(): string {
     const silence = this.#probeBegin === undefined ? 0 : performance.now() - this.#probeBegin;
     return this.#reason === undefined || silence > LONG_SILENCE_MS
-      ? this.#noAnswer(silence)
+      ? this.#prober.noResult(silence)
       : this.#reason;
   }
 
@@ -54,14 +52,23 @@ export class HealthCheck {
    * @throws the reason of `signal` when that is aborted
    */
   async untilHealthy(signal: AbortSignal): Promise<void> {
+    const { pollingFrequency, successes } = this.#options;
+    let inARow = 0;
     for (;;) {
-      const next = performance.now() + this.#options.pollingFrequency;
-      const reason = await this.#probe(signal);
-      if (reason === undefined) return;
+      const next = performance.now() + pollingFrequency;
+      const failure = await this.#probe(signal);
+      inARow = failure === undefined ? inARow + 1 : 0;
+      if (inARow === successes) return;
+      const reason = failure ?? `healthy ${inARow} of ${successes} times in a row`;
       if (reason !== this.#reason) this.#options.onReason(reason);
       this.#reason = reason;
       await delay(Math.max(0, next - performance.now()), { signal });
     }
+  }
+
+  /** Resolves when the current probe, which is to be aborted, has cleaned up. */
+  async settled(): Promise<void> {
+    await this.#current.catch(() => {});
   }
 
   async #probe(signal: AbortSignal): Promise<string | undefined> {
@@ -75,19 +82,16 @@ export class HealthCheck {
     this.attempts++;
     this.#probeBegin = performance.now();
     try {
-      return await this.#prober.probe(controller.signal);
+      const result = this.#prober.probe(controller.signal);
+      this.#current = result;
+      return await result;
     } catch (error) {
       if (error !== PROBE_TIMEOUT) throw error;
-      return this.#noAnswer(probeTimeout);
+      return this.#prober.noResult(probeTimeout);
     } finally {
       this.#probeBegin = undefined;
       clearTimeout(timer);
       signal.removeEventListener("abort", abort);
     }
-  }
-
-  #noAnswer(ms: number): string {
-    const { peer } = this.#prober;
-    return `${peer === undefined ? "" : `${peer}: `}no answer within ${formatDuration(ms)}`;
   }
 }

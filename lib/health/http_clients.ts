@@ -11,6 +11,8 @@ export interface ClientOptions extends TlsFiles {
   readonly unixSocket: string | undefined;
   /** The proxies of the environment. */
   readonly proxies: ProxySettings;
+  /** Whether requests to the server that was asked for set the Host header. */
+  readonly hasHost: boolean;
 }
 
 /** A client, and what it connects to in place of the URL's host. */
@@ -19,6 +21,8 @@ export interface Client {
   readonly http: Deno.HttpClient;
   /** A proxy or a socket as messages name it; undefined for the host itself. */
   readonly peer: string | undefined;
+  /** Whether `peer` is a proxy. */
+  readonly isProxied: boolean;
 }
 
 /** Creates clients when they are needed, and keeps them. */
@@ -40,7 +44,8 @@ export class HttpClients {
   /**
    * Returns the client for a URL.
    *
-   * @param isTrusted whether the server may see the client certificate
+   * @param isTrusted whether the server is the one that was asked for, which may see the client
+   * certificate
    * @throws {CommandError} the environment's proxy or certificates cannot be used
    */
   async for(url: URL, isTrusted: boolean): Promise<Client> {
@@ -56,7 +61,7 @@ export class HttpClients {
   }
 
   #create(proxy: string | undefined, isTrusted: boolean): Client {
-    const { caCert, unixSocket } = this.#options;
+    const { caCert, unixSocket, hasHost } = this.#options;
     const { authorities, identity } = this.#tls;
     const via: Deno.Proxy | undefined = unixSocket !== undefined
       ? { transport: "unix", path: unixSocket }
@@ -69,9 +74,11 @@ export class HttpClients {
         ...authorities,
         ...(isTrusted ? identity : {}),
         ...(via === undefined ? {} : { proxy: via }),
+        // HTTP/2 has the host in another place, and servers reject two that differ.
+        ...(isTrusted && hasHost ? { allowHost: true, http2: false } : {}),
         poolMaxIdlePerHost: 0, // every probe asks whether a connection can be made
       });
-      return { http, peer };
+      return { http, peer, isProxied: proxy !== undefined };
     } catch (error) {
       if (/platform certificates/.test(String(error))) {
         const names = CERTIFICATE_VARIABLES.join(" and ");

@@ -1,80 +1,133 @@
-/** The probe of http and https URLs: healthy is an answer with status 200. */
+/** The probe of http and https URLs: healthy is an answer with one of the expected statuses. */
+import { formatDuration } from "../duration.ts";
+import { authorizationOf, type Header } from "./headers.ts";
+import { speaksHttp2 } from "./http2.ts";
 import { type ClientOptions, HttpClients } from "./http_clients.ts";
 import type { Prober } from "./probe.ts";
-import { reasonOf } from "./reasons.ts";
+import { NOT_HTTP, reasonOf } from "./reasons.ts";
+import type { Statuses } from "./statuses.ts";
 import { type HealthUrl, isHttp, redactUrl } from "./url.ts";
 
-/** What a probe asks, and how it connects. */
-export interface HttpProbeOptions extends ClientOptions {
+/** What a probe asks and expects, and how it connects. */
+export interface HttpProbeOptions extends Omit<ClientOptions, "hasHost"> {
   /** The User-Agent header. */
   readonly userAgent: string;
+  /** More headers, which replace those that sipid sets itself. */
+  readonly headers: readonly Header[];
+  /** The statuses that count as healthy. */
+  readonly statuses: Statuses;
 }
 
 /** Redirects that one probe follows. */
 const MAX_REDIRECTS = 10;
 
+/** One request: the URL that was asked for, or the target of a redirect. */
+interface Request {
+  readonly url: URL;
+  /** How many redirects led to it. */
+  readonly redirects: number;
+  /** Whether all of them stayed with the scheme, host and port that was asked for. */
+  readonly isTrusted: boolean;
+}
+
 /** Probes an HTTP server. */
 export class HttpProber implements Prober {
+  /** A URL is probed. */
+  readonly kind = "url";
   /** The URL as messages name it. */
   readonly target: string;
-  /** A proxy, a socket or a redirect's target that the current probe waits for. */
-  peer: string | undefined;
   readonly #url: URL;
+  readonly #options: HttpProbeOptions;
   readonly #clients: HttpClients;
-  readonly #userAgent: string;
+  /** Whom the current request waits for if that is not the URL's own host. */
+  #peer: string | undefined;
 
   /**
    * Prepares to probe a URL.
    *
    * @throws {CommandError} a certificate or key cannot be read or used
    */
-  constructor({ url, shown }: HealthUrl, options: HttpProbeOptions) {
+  constructor(
+    { url, shown }: Extract<HealthUrl, { kind: "http" }>,
+    options: HttpProbeOptions,
+  ) {
     this.target = shown;
     this.#url = url;
-    this.#clients = new HttpClients(options);
-    this.#userAgent = options.userAgent;
+    this.#options = options;
+    const hasHost = options.headers.some(({ name }) => name.toLowerCase() === "host");
+    this.#clients = new HttpClients({ ...options, hasHost });
   }
 
   /** Asks once, and follows redirects. */
   async probe(signal: AbortSignal): Promise<string | undefined> {
-    let url = this.#url;
-    for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
-      const redirected = redirects === 0 ? undefined : redactUrl(url.href);
-      const answer = await this.#ask(url, redirected, signal);
+    let request: Request = { url: this.#url, redirects: 0, isTrusted: true };
+    while (request.redirects <= MAX_REDIRECTS) {
+      const answer = await this.#ask(request, signal);
       if (answer === undefined) return undefined;
       if (typeof answer === "string") {
-        return redirected === undefined ? answer : `${redirected}: ${answer}`;
+        return request.redirects === 0 ? answer : `${redactUrl(request.url.href)}: ${answer}`;
       }
-      url = answer;
+      request = {
+        url: answer,
+        redirects: request.redirects + 1,
+        isTrusted: request.isTrusted && answer.origin === this.#url.origin,
+      };
     }
-    return `more than ${MAX_REDIRECTS} redirects, the last one to ${redactUrl(url.href)}`;
+    return `more than ${MAX_REDIRECTS} redirects, the last one to ${redactUrl(request.url.href)}`;
+  }
+
+  /** Says how long nobody answered, and who that was if not the target. */
+  noResult(ms: number): string {
+    return `${this.#peer === undefined ? "" : `${this.#peer}: `}no answer within ${
+      formatDuration(ms)
+    }`;
   }
 
   /** Returns undefined if the answer is healthy, the URL it redirects to, or a reason. */
-  async #ask(
-    url: URL,
-    redirected: string | undefined,
-    signal: AbortSignal,
-  ): Promise<URL | string | undefined> {
-    const { http, peer } = await this.#clients.for(url, url.origin === this.#url.origin);
-    this.peer = peer ?? redirected;
+  async #ask(request: Request, signal: AbortSignal): Promise<URL | string | undefined> {
+    const { statuses, unixSocket } = this.#options;
+    const { url, isTrusted } = request;
+    const { http, peer, isProxied } = await this.#clients.for(url, isTrusted);
+    this.#peer = peer ?? (request.redirects === 0 ? undefined : redactUrl(url.href));
     let response: Response;
     try {
-      response = await fetch(url, {
+      response = await fetch(withoutCredentials(url), {
         client: http,
         signal,
         redirect: "manual",
-        headers: { "user-agent": this.#userAgent, "accept": "*/*" },
+        headers: this.#headersFor(request),
       });
     } catch (error) {
       signal.throwIfAborted();
-      return reasonOf(error, peer);
+      const reason = reasonOf(error, peer);
+      const mayBeHttp2 = reason === NOT_HTTP && url.protocol === "http:" && !isProxied;
+      return mayBeHttp2 && await speaksHttp2(url, unixSocket, signal)
+        ? "HTTP/2 without TLS is not supported"
+        : reason;
     }
     // Only the status counts. The rest of the body is not downloaded, however it ends.
     response.body?.cancel().catch(() => {});
-    if (response.status === 200) return undefined;
-    return redirectOf(response, url) ?? `${statusOf(response)} (expected 200)`;
+    if (statuses.includes(response.status)) return undefined;
+    return redirectOf(response, url) ?? `${statusOf(response)} (expected ${statuses.text})`;
   }
+
+  /** The user's headers and credentials are for the server that was asked for, and no other. */
+  #headersFor({ url, isTrusted }: Request): Headers {
+    const headers = new Headers({ "user-agent": this.#options.userAgent, "accept": "*/*" });
+    const authorization = authorizationOf(url) ??
+      (isTrusted ? authorizationOf(this.#url) : undefined);
+    if (authorization !== undefined) headers.set("authorization", authorization);
+    if (!isTrusted) return headers;
+    for (const { name } of this.#options.headers) headers.delete(name);
+    for (const { name, value } of this.#options.headers) headers.append(name, value);
+    return headers;
+  }
+}
+
+function withoutCredentials(url: URL): URL {
+  const copy = new URL(url);
+  copy.username = copy.password = "";
+  return copy;
 }
 
 function statusOf({ status, statusText }: Response): string {

@@ -1,4 +1,5 @@
 /** The process of --pid-file, watched while its service is probed. */
+import { delay } from "@std/async/delay";
 import { poll } from "@std/async/poll";
 import { CommandError } from "../errors.ts";
 import { readAndJudge, readPidfile } from "../pidfile/pidfile.ts";
@@ -12,50 +13,71 @@ const WATCH_INTERVAL_MS = 50;
 
 /** Watches the process that a pidfile names, through restarts. */
 export class PidfileWatch {
-  /** Why it may not be the pidfile's own process, or another user's choice. */
-  readonly warning: string | undefined;
   readonly #path: string;
   readonly #exec: string | undefined;
-  #process: HeldProcess;
+  readonly #onWarning: (text: string) => void;
+  #isEmpty = false;
+  #process: HeldProcess | undefined;
 
-  private constructor(
-    path: string,
-    exec: string | undefined,
-    process: HeldProcess,
-    warning: string | undefined,
-  ) {
+  /**
+   * Prepares to watch.
+   *
+   * @param onWarning is told if it may not be the pidfile's own process, or another user's choice
+   */
+  constructor(path: string, exec: string | undefined, onWarning: (text: string) => void) {
     this.#path = path;
     this.#exec = exec;
-    this.#process = process;
-    this.warning = warning;
+    this.#onWarning = onWarning;
+  }
+
+  /** Whether the pidfile has named a process. */
+  get isStarted(): boolean {
+    return this.#process !== undefined;
+  }
+
+  /** Why nothing is watched yet. */
+  get reason(): string {
+    return `${shellQuote(this.#path)}: ${this.#isEmpty ? "is empty" : "does not exist"}`;
   }
 
   /**
-   * Starts to watch.
+   * Waits until the pidfile names a process.
    *
-   * @throws {CommandError} the pidfile names no process of its own that is running
+   * @param onWait is called if it does not do so at once
+   * @throws {CommandError} it names none that is running and the pidfile's own
+   * @throws the reason of `signal` when that is aborted
    */
-  static async start(path: string, exec: string | undefined): Promise<PidfileWatch> {
-    const { state, verdict } = await readAndJudge(path, exec);
-    if (state.kind === "missing") {
-      throw new CommandError(`${shellQuote(path)}: does not exist; has the service been started?`);
+  async start(signal: AbortSignal, onWait: () => void): Promise<void> {
+    let isWaiting = false;
+    while (!await this.#find()) {
+      if (!isWaiting) onWait();
+      isWaiting = true;
+      await delay(WATCH_INTERVAL_MS, { signal });
     }
+  }
+
+  /** Returns whether the pidfile names a process yet. */
+  async #find(): Promise<boolean> {
+    const { state, verdict } = await readAndJudge(this.#path, this.#exec);
+    this.#isEmpty = state.kind === "empty";
+    if (state.kind === "missing" || state.kind === "empty") return false;
     if (state.kind !== "pid") {
       throw new CommandError(
-        `${shellQuote(path)}: does not contain a valid pid; nothing to wait for`,
+        `${shellQuote(this.#path)}: does not contain a valid pid; nothing to wait for`,
       );
     }
-    if (verdict.kind === "none") throw notRunning(path, `process ${state.pid} is not running`);
+    if (verdict.kind === "none") throw this.#failure(`process ${state.pid} is not running`);
     const { process } = verdict;
     if (verdict.kind === "unrelated") {
-      throw notRunning(path, `${describe(process)} ${verdict.reason}`);
+      throw this.#failure(`${describe(process)} ${verdict.reason}`);
     }
-    const held = holdProcess(process);
-    if (held === undefined) throw notRunning(path, `${describe(process)} has exited`);
+    this.#process = holdProcess(process);
+    if (this.#process === undefined) throw this.#failure(`${describe(process)} has exited`);
     const warning = verdict.kind === "unclear"
-      ? `${shellQuote(path)}: ${explain(verdict)}; ${verdict.hint}`
-      : findDistrust(path, state, process)?.fact;
-    return new PidfileWatch(path, exec, held, warning);
+      ? `${shellQuote(this.#path)}: ${explain(verdict)}; ${verdict.hint}`
+      : findDistrust(this.#path, state, process)?.fact;
+    if (warning !== undefined) this.#onWarning(warning);
+    return true;
   }
 
   /**
@@ -64,9 +86,8 @@ export class PidfileWatch {
    * @throws {CommandError} the process has exited, or the pidfile was removed
    * @throws the reason of `signal` when that is aborted
    */
-  async untilExit(signal: AbortSignal): Promise<never> {
+  async untilExit(signal: AbortSignal): Promise<void> {
     await poll(() => this.check(), () => false, { interval: WATCH_INTERVAL_MS, signal });
-    throw new Error("unreachable: the poll never finishes");
   }
 
   /**
@@ -77,20 +98,22 @@ export class PidfileWatch {
    */
   async check(): Promise<void> {
     const state = await readPidfile(this.#path);
-    if (state.kind === "missing") throw notRunning(this.#path, "was removed");
-    const isOther = state.kind === "pid" && state.pid !== this.#process.pid;
-    if (!isOther && isRunning(this.#process)) return;
+    if (state.kind === "missing") throw this.#failure("was removed");
+    const last = this.#process;
+    if (last === undefined) return;
+    const isOther = state.kind === "pid" && state.pid !== last.pid;
+    if (!isOther && isRunning(last)) return;
     const { verdict } = await readAndJudge(this.#path, this.#exec);
     const next = verdict.kind === "own" ? holdProcess(verdict.process) : undefined;
     if (next !== undefined) {
-      this.#process[Symbol.dispose]();
+      last[Symbol.dispose]();
       this.#process = next;
-    } else if (!isRunning(this.#process)) {
-      throw notRunning(this.#path, `${describe(this.#process)} has exited`);
+    } else if (!isRunning(last)) {
+      throw this.#failure(`${describe(last)} has exited`);
     }
   }
-}
 
-function notRunning(path: string, fact: string): CommandError {
-  return new CommandError(`${shellQuote(path)}: ${fact}; see the log of the service`);
+  #failure(fact: string): CommandError {
+    return new CommandError(`${shellQuote(this.#path)}: ${fact}; see the log of the service`);
+  }
 }

@@ -2,15 +2,17 @@
 
 /** Probes one service, again and again. */
 export interface Prober {
-  /** What is probed, as messages name it: a URL without secrets, or a command. */
+  /** Whether `target` is a URL or the name of a command. */
+  readonly kind: "url" | "command";
+  /** What is probed, as messages name it: a URL without secrets, or a command's name. */
   readonly target: string;
-  /** Whom the current probe waits for if that is not the target itself, such as a proxy. */
-  readonly peer: string | undefined;
   /**
    * Probes once.
    *
    * @returns undefined if the service is healthy; else the reason, in words
-   * @throws the reason of `signal` when that is aborted
+   * @throws the reason of `signal` when that is aborted, and everything has been cleaned up
    */
   probe(signal: AbortSignal): Promise<string | undefined>;
+  /** Returns the reason if the current or last probe has had no result for `ms` milliseconds. */
+  noResult(ms: number): string;
 }

@@ -1,6 +1,9 @@
 /** Why a probe failed, in words. The runtime's own words are not for users. */
 import { errorText } from "../errors.ts";
 
+/** What a server that speaks another protocol gets. */
+export const NOT_HTTP = "the answer is not HTTP";
+
 /** What the runtime says, and what a person understands. The first that matches counts. */
 type Reasons = readonly (readonly [pattern: RegExp, words: string])[];
 
@@ -49,7 +52,7 @@ const ANSWER: Reasons = [
   ],
   [
     /invalid HTTP|invalid status|invalid header|unexpected message|too large|http2 error/i,
-    "the answer is not HTTP",
+    NOT_HTTP,
   ],
   [/channel closed|canceled/, "the answer is not HTTP, or the connection broke off"],
 ];
@@ -60,6 +63,10 @@ const ANSWER: Reasons = [
  * @param peer what was connected to in place of the host, such as a proxy
  */
 export function reasonOf(error: unknown, peer?: string): string {
+  if (error instanceof AggregateError) {
+    // Several addresses: usually they fail for the same reason.
+    return [...new Set(error.errors.map((it) => reasonOf(it, peer)))].join("; ");
+  }
   const text = detail(error);
   const connection = match(CONNECTION, text);
   if (connection !== undefined) return peer === undefined ? connection : `${peer}: ${connection}`;

@@ -1,16 +1,19 @@
 /** The URL of a health check: parsed, and as messages show it. */
 import { UsageError } from "../errors.ts";
 
-/** The schemes of --url. */
-const SCHEMES = ["http", "https"];
+/** A URL that can be probed; `shown` is the URL as it was typed, without secrets. */
+export type HealthUrl =
+  | { readonly kind: "http"; readonly url: URL; readonly shown: string }
+  | {
+    readonly kind: "tcp";
+    /** A name or an address, without brackets. */
+    readonly hostname: string;
+    readonly port: number;
+    readonly shown: string;
+  }
+  | { readonly kind: "unix"; readonly path: string; readonly shown: string };
 
-/** A URL that can be probed. */
-export interface HealthUrl {
-  /** The URL to fetch. */
-  readonly url: URL;
-  /** The URL as it was typed, without secrets. */
-  readonly shown: string;
-}
+const SCHEMES = ["http", "https", "tcp", "unix"];
 
 /**
  * Parses the value of --url.
@@ -18,23 +21,38 @@ export interface HealthUrl {
  * @throws {UsageError} it has no scheme or an unsupported one, or is not a URL
  */
 export function parseHealthUrl(text: string): HealthUrl {
-  const [, scheme] = /^([a-z][a-z0-9+.-]*):\/\//i.exec(text) ?? [];
+  const [, typed, rest = ""] = /^([a-z][a-z0-9+.-]*):\/\/(.*)$/is.exec(text) ?? [];
   const shown = redactUrl(text);
-  if (scheme === undefined) {
+  if (typed === undefined) {
     const example = `http://${shown.replace(/^:?\/*/, "")}`;
     throw new UsageError(`missing protocol scheme; did you mean ${example}?`);
   }
-  if (!SCHEMES.includes(scheme.toLowerCase())) {
-    throw new UsageError(`unsupported scheme "${scheme}"; supported are ${SCHEMES.join(", ")}`);
+  const scheme = typed.toLowerCase();
+  if (!SCHEMES.includes(scheme)) {
+    throw new UsageError(`unsupported scheme "${typed}"; supported are ${SCHEMES.join(", ")}`);
+  }
+  if (scheme === "tcp") return parseTcp(rest, shown);
+  if (scheme === "unix") {
+    if (!/^\/.*[^/]$/.test(rest)) throw new UsageError("expected unix:///PATH");
+    return { kind: "unix", path: rest, shown };
   }
   const url = URL.parse(text);
-  if (url === null || !/^https?:\/\/[^/]/i.test(text)) {
+  if (url === null || !/^[^/]/.test(rest)) {
     throw new UsageError("expected a URL such as http://127.0.0.1:8080/health");
   }
-  return { url, shown };
+  return { kind: "http", url, shown };
 }
 
-/** Returns whether fetch can probe a URL. It would also take data: and file:, which say nothing. */
+function parseTcp(rest: string, shown: string): HealthUrl {
+  const [, host, port] = /^(\[[^\]/]*\]|[^:/?#@]+):(\d{1,5})\/?$/.exec(rest) ?? [];
+  const hostname = host === undefined ? undefined : URL.parse(`http://${host}/`)?.hostname;
+  if (hostname === undefined || Number(port) < 1 || Number(port) > 65_535) {
+    throw new UsageError("expected tcp://HOST:PORT, such as tcp://127.0.0.1:6379");
+  }
+  return { kind: "tcp", hostname: hostname.replace(/^\[(.*)\]$/, "$1"), port: Number(port), shown };
+}
+
+/** Returns whether fetch should probe a URL. It would also take data: and file:, which say nothing. */
 export function isHttp(url: URL): boolean {
   return url.protocol === "http:" || url.protocol === "https:";
 }
@@ -49,11 +67,12 @@ export function redactUrl(text: string): string {
   // root:secret@db/ parses as a URL with the scheme root and without a host.
   const url = parsed?.host ? parsed : null;
   // What is not a URL may have its password anywhere before its last @.
-  const isSafe = url !== null && url.password === "";
   const password = url === null
     ? /^([^@]*?\/\/[^:@/]*|[^:@/]*):.*@/s
-    : /^([^:]*:\/\/[^:@/]*):[^@]*@/;
-  return (isSafe ? text : text.replace(password, "$1:xxxxx@")).replace(
+    : url.password !== ""
+    ? /^([^:]*:\/\/[^:@/]*):[^@]*@/
+    : /$^/;
+  return text.replace(password, "$1:xxxxx@").replace(
     /([?&])([^=&#]+)=[^&#]*/g,
     (pair, start: string, name: string) => SECRET_NAME.test(name) ? `${start}${name}=xxxxx` : pair,
   );

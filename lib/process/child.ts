@@ -25,7 +25,8 @@ export function start(name: string, args: readonly string[]): Deno.ChildProcess 
   }
 }
 
-function notStarted(name: string, error: unknown): CommandError {
+/** Returns why a command could not be started, with the exit status a shell has. */
+export function notStarted(name: string, error: unknown): CommandError {
   const isPath = name.includes("/");
   if (!(error instanceof Deno.errors.NotFound)) {
     const hint = errnoOf(error) === "ENOEXEC"

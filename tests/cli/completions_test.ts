@@ -126,6 +126,18 @@ Deno.test("zsh completes commands, flags, file names and shells", async () => {
   assertEquals(await inZsh("pidproxy", "web.p"), ["web.pid"]);
 });
 
+for (const [shell, complete] of Object.entries({ bash: inBash, fish: inFish, zsh: inZsh })) {
+  Deno.test(`${shell} completes the files of a health check`, async () => {
+    for (const flag of ["--ca-cert", "--cert", "--key", "--unix-socket", "--pid-file"]) {
+      assertEquals(await complete("wait-until-healthy", flag, "web.p"), ["web.pid"], flag);
+    }
+  });
+}
+
+Deno.test("bash completes the command of a health check", async () => {
+  assert((await inBash("wait-until-healthy", "--", "slee")).includes("sleep"));
+});
+
 Deno.test("completions for an unknown shell are a usage error", async () => {
   expectResult(await sipid("completions", "zhs"), {
     code: 2,

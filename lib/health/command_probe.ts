@@ -1,0 +1,53 @@
+/** The probe that runs a command: healthy is exit status 0. */
+import { formatDuration } from "../duration.ts";
+import { CommandGroup } from "../process/group.ts";
+import { abortable } from "./connect.ts";
+import type { Prober } from "./probe.ts";
+
+/** Runs a command, which never outlives its probe. */
+export class CommandProber implements Prober {
+  /** A command is run. */
+  readonly kind = "command";
+  /** The command's name; its arguments may be secrets. */
+  readonly target: string;
+  readonly #args: readonly string[];
+  /** The last line of the current probe's output. */
+  #lastLine = (): string => "";
+
+  /** Prepares to run a command. */
+  constructor(name: string, args: readonly string[]) {
+    this.target = name;
+    this.#args = args;
+  }
+
+  /**
+   * Runs the command once.
+   *
+   * @throws {CommandError} it cannot be run
+   */
+  async probe(signal: AbortSignal): Promise<string | undefined> {
+    const group = new CommandGroup(this.target, this.#args);
+    this.#lastLine = () => group.lastLine;
+    let status: Deno.CommandStatus | undefined;
+    try {
+      status = await abortable(group.status, signal);
+    } finally {
+      await group.end(signal);
+    }
+    if (status.success) return undefined;
+    const fact = status.signal === null
+      ? `exit status ${status.code}`
+      : `was ended by ${status.signal}`;
+    return this.#withOutput(fact);
+  }
+
+  /** Says how long the command has been running, and its last line. */
+  noResult(ms: number): string {
+    return this.#withOutput(`did not exit within ${formatDuration(ms)}`);
+  }
+
+  #withOutput(fact: string): string {
+    const line = this.#lastLine();
+    return line === "" ? fact : `${fact}: ${line}`;
+  }
+}

@@ -1,0 +1,130 @@
+/**
+ * A command in a session and process group of its own, which ends as a whole: what the command
+ * starts ends with it, unless it leaves the group.
+ */
+import { delay } from "@std/async/delay";
+import { notStarted } from "./child.ts";
+import type { Pid } from "./pid.ts";
+import { findProcess, type Process } from "./process.ts";
+
+/** Milliseconds between SIGTERM and SIGKILL. */
+const TERM_TIMEOUT_MS = 50;
+/** Milliseconds that a killed command gets to exit. */
+const KILL_TIMEOUT_MS = 30;
+/** Milliseconds that the output of a command gets to be read after its exit. */
+const OUTPUT_TIMEOUT_MS = 500;
+/** Characters of output that are kept. */
+const MAX_OUTPUT_CHARS = 4_096;
+
+/** A running command. */
+export class CommandGroup {
+  /** How the command itself exited. */
+  readonly status: Promise<Deno.CommandStatus>;
+  readonly #child: Deno.ChildProcess;
+  /** The command as it was after its start; undefined if it had exited by then. */
+  readonly #leader: Process | undefined;
+  readonly #readers: readonly ReadableStreamDefaultReader<string>[];
+  readonly #output: Promise<unknown>;
+  #lastLine = "";
+
+  /**
+   * Starts a command with /dev/null as its stdin.
+   *
+   * @param name with a slash a path, else looked up on PATH
+   * @throws {CommandError} with the exit status a shell has: 127 not found, 126 not executable
+   */
+  constructor(name: string, args: readonly string[]) {
+    try {
+      this.#child = new Deno.Command(name, {
+        args: [...args],
+        stdin: "null",
+        stdout: "piped",
+        stderr: "piped",
+        detached: true, // setsid(2)
+      }).spawn();
+    } catch (error) {
+      throw notStarted(name, error);
+    }
+    this.status = this.#child.status;
+    this.#leader = findProcess(this.#child.pid as Pid);
+    this.#readers = [this.#child.stdout, this.#child.stderr].map((stream) =>
+      stream.pipeThrough(new TextDecoderStream()).getReader()
+    );
+    this.#output = Promise.all(this.#readers.map((reader) => this.#readLines(reader)));
+  }
+
+  /** The last line that the command has written that is not blank, to stdout or stderr. */
+  get lastLine(): string {
+    return this.#lastLine;
+  }
+
+  /**
+   * Ends the group: SIGTERM if the command is still running, and SIGKILL for what is left then.
+   * That takes less than 100 ms once `signal` is aborted.
+   *
+   * @returns false if the command is still running: it is another user's, or stuck in the kernel
+   */
+  async end(signal: AbortSignal): Promise<boolean> {
+    const exited = this.status.then(() => {});
+    const isRunning = !await within(exited, 0);
+    if (isRunning && this.#signal("SIGTERM")) await within(exited, TERM_TIMEOUT_MS);
+    this.#signal("SIGKILL");
+    const hasExited = await within(exited, KILL_TIMEOUT_MS);
+    // Processes that left the group may keep the pipes open.
+    const output = Promise.race([this.#output, abortOf(signal)]);
+    await within(output, isRunning ? KILL_TIMEOUT_MS : OUTPUT_TIMEOUT_MS);
+    for (const reader of this.#readers) reader.cancel().catch(() => {});
+    if (!hasExited) this.#child.unref();
+    return hasExited;
+  }
+
+  /** Sends a signal to the group; returns whether there was one to get it. */
+  #signal(signal: Deno.Signal): boolean {
+    const pid = this.#child.pid as Pid;
+    // The kernel keeps the number of a group from other processes while the group has members. A
+    // process of that number which is not the command has got it after the group was empty.
+    const now = findProcess(pid);
+    if (now !== undefined && now.startTicks !== this.#leader?.startTicks) return false;
+    try {
+      Deno.kill(-pid, signal);
+      return true;
+    } catch (error) {
+      if (error instanceof Deno.errors.PermissionDenied) return true;
+      if (error instanceof Deno.errors.NotFound) return false;
+      throw error;
+    }
+  }
+
+  async #readLines(reader: ReadableStreamDefaultReader<string>): Promise<void> {
+    let line = "";
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      const lines = `${line}${value}`.split(/[\r\n]+/);
+      line = lines.at(-1)!.slice(-MAX_OUTPUT_CHARS);
+      const last = lines.findLast((it) => it.trim() !== "");
+      if (last !== undefined) this.#lastLine = last.trim().slice(0, MAX_OUTPUT_CHARS);
+    }
+  }
+}
+
+/** Returns whether a promise settles in time, in milliseconds. */
+async function within(promise: Promise<unknown>, ms: number): Promise<boolean> {
+  const late = new AbortController();
+  try {
+    return await Promise.race([
+      promise.then(() => true, () => true),
+      delay(ms, { signal: late.signal }).then(() => false),
+    ]);
+  } finally {
+    late.abort();
+  }
+}
+
+/** Resolves when the signal is aborted. */
+function abortOf(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
