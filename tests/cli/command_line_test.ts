@@ -259,7 +259,7 @@ Deno.test("an error is in colour on a terminal only, and not with NO_COLOR", asy
     assert((await shown(env)).startsWith("sipid kill: "));
   }
   const { stderr } = await run(SIPID, ["kill", "--pid-file", dir.path], {
-    env: { TERM: "xterm", FORCE_COLOR: "1" },
+    env: { TERM: "xterm", FORCE_COLOR: "1", NO_COLOR: "" },
   });
   assertMatch(stderr, /^\S+Z sipid kill: /);
 });
