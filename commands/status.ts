@@ -1,13 +1,13 @@
 /** `sipid status`: reports whether the process of a pidfile is running, with LSB's statuses. */
 import { command, type Definition, flagSwitch } from "../lib/cli/command.ts";
-import { info, printable, writeStdout } from "../lib/cli/output.ts";
+import { info, writeStdout } from "../lib/cli/output.ts";
 import { formatDuration } from "../lib/duration.ts";
 import { CommandError } from "../lib/errors.ts";
 import { readAndJudge } from "../lib/pidfile/pidfile.ts";
 import { findDistrust } from "../lib/pidfile/trust.ts";
 import { explain } from "../lib/process/identity.ts";
 import { describe, type Process, startedAt } from "../lib/process/process.ts";
-import { shellQuote } from "../lib/shell_quote.ts";
+import { printable, shellQuote } from "../lib/shell_quote.ts";
 import { execFlag, pidFileFlag } from "./flags.ts";
 
 /** What was found. `stopped`: there is no pidfile. */

@@ -36,7 +36,7 @@ const httpFlags = {
   ).optional(),
   "header": flag(
     "HEADER",
-    "send this header, 'NAME: VALUE'; can be repeated",
+    "send this header, 'NAME: VALUE'",
     parseHeader,
     redactHeader,
   ).repeated(),

@@ -9,7 +9,7 @@
  * neither SIGTERM nor the SIGKILL that follows.
  */
 import { deadline } from "@std/async/deadline";
-import { UNPRINTABLE } from "../shell_quote.ts";
+import { printable } from "../shell_quote.ts";
 
 /** Milliseconds that a blocked stderr gets at exit to take the rest of the messages. */
 const FLUSH_TIMEOUT_MS = 1_000;
@@ -98,17 +98,6 @@ function writeMessage(prefix: string, text: string): void {
   clearProgress();
   const time = Deno.stderr.isTerminal() ? "" : `${new Date().toISOString()} `;
   writeStderr(`${time}${prefix} ${printable(text)}\n`);
-}
-
-/**
- * Escapes what is unprintable as `\xNN` or `\uNNNN`: file and process names are
- * other people's text, which must neither forge a line of a log nor control a terminal.
- */
-export function printable(text: string): string {
-  return text.replace(UNPRINTABLE, (character) => {
-    const hex = character.charCodeAt(0).toString(16);
-    return hex.length > 2 ? `\\u${hex}` : `\\x${hex.padStart(2, "0")}`;
-  });
 }
 
 /** Prints to stderr as it is: synchronously where that cannot block, otherwise in the background. */

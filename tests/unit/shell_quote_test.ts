@@ -1,6 +1,15 @@
 import { assertEquals, assertNotEquals } from "@std/assert";
-import { shellQuote, UNPRINTABLE } from "../../lib/shell_quote.ts";
+import { printable, shellQuote, UNPRINTABLE } from "../../lib/shell_quote.ts";
 import { run } from "../support.ts";
+
+Deno.test("printable() escapes control characters, line separators and bidirectional controls", () => {
+  assertEquals(printable("a\n\x1b[2J\x7f b"), "a\\x0a\\x1b[2J\\x7f b");
+  assertEquals(
+    printable("\u0085\u009b\u2028\u2029\u202e\u2066"),
+    "\\u0085\\u009b\\u2028\\u2029\\u202e\\u2066",
+  );
+  assertEquals(printable("ü 日本 '\\"), "ü 日本 '\\");
+});
 
 Deno.test("shellQuote() leaves a word alone that no shell changes", () => {
   for (const word of ["/run/web.pid", "web-1.2_3", "http://127.0.0.1:80/a,b+c%20@d", "--pid=17"]) {
