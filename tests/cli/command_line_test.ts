@@ -7,6 +7,7 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { commands } from "../../commands/mod.ts";
+import { UNPRINTABLE } from "../../lib/shell_quote.ts";
 import { closedPort, httpServer } from "../servers.ts";
 import { expectResult, fixture, type Result, run, SIPID, sipid, TempDir } from "../support.ts";
 
@@ -327,13 +328,14 @@ Deno.test("no name can forge a line of a log or control the terminal", async () 
     ] as const
   ) {
     const name = `a${character}${forged}`;
-    for (const args of [["kill", "--pid-file", dir.file(name)], [name]]) {
+    for (
+      const [args, lines] of [[["kill", "--pid-file", dir.file(name)], 1], [[name], 2]] as const
+    ) {
       const { stderr } = await sipid(...args);
       assertStringIncludes(stderr, `a${escaped}${forged}`);
-      // One line, or two for a usage error.
-      assert(
-        stderr.split(character).length <= (character === "\n" ? args.length === 1 ? 3 : 2 : 1),
-      );
+      assertEquals(stderr.split("\n").length - 1, lines);
+      assertEquals(stderr.replaceAll("\n", "").search(UNPRINTABLE), -1);
+      assert(!stderr.includes(character) || character === "\n");
     }
   }
 });
