@@ -42,6 +42,10 @@ async function programHelp(): Promise<string> {
 async function runCommand(name: string, args: readonly string[]): Promise<number> {
   const entry = commands.find((entry) => entry.name === name);
   if (entry === undefined) {
+    if (name.startsWith("-")) {
+      const known = Object.keys(PROGRAM_FLAGS).map((flag) => `--${flag}`);
+      throw new UsageError(`unknown flag ${name}`, { typed: name, known });
+    }
     const known = commands.map(({ name }) => name);
     throw new UsageError(`unknown command "${name}"`, { typed: name, known });
   }

@@ -90,6 +90,7 @@ Deno.test("sipid help COMMAND prints the same as sipid COMMAND --help", async ()
 
 const MISTYPED: [string[], string][] = [
   [["calim"], 'unknown command "calim"; did you mean claim?\n'],
+  [["--verison"], "sipid: unknown flag --verison; did you mean --version?\n"],
   [["KILL"], 'unknown command "KILL"; did you mean kill?\n'],
   [["wait_until_healthy"], "did you mean wait-until-healthy?\n"],
   [["kill", "--pidfile", "x"], "unknown flag --pidfile; did you mean --pid-file?\n"],
