@@ -1,11 +1,12 @@
 # The commands a person types. Each target finds the pinned Deno and calls a task of deno.json.
 #
-#   make DENO_VERSION=2.9.6 ...   builds with another Deno, from npm (2.4 or newer)
+#   make DENO_VERSION=2.9 ...     builds with another Deno, from npm (2.4 or newer)
 #   make DENO=/path/to/deno ...   builds with a Deno that is there
 
 PREFIX ?= /usr/local
 DENO ?=
 DENO_VERSION ?=
+ARCH ?=
 ARGS ?=
 
 # Networks that re-sign TLS need their own authorities; for a bare `deno task`, export the same.
@@ -45,8 +46,8 @@ newest: ## whether the newest Deno of npm passes lint, types and the unit tests
 docs: ## generate docs/sipid.1 and lib/version.ts
 	@$(task) docs
 
-release: build ## dist/sipid-VERSION-linux-ARCH.tar.gz and SHA256SUMS; prints the lines for BOSH
-	@sh toolchain/release.sh
+release: build ## an archive, a Debian package and SHA256SUMS in dist; ARCH=arm64 compiles for that
+	@ARCH='$(ARCH)' DENO='$(DENO)' DENO_VERSION='$(DENO_VERSION)' sh toolchain/release.sh
 
 fmt: ## format everything in place
 	@$(task) fmt

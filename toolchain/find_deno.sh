@@ -1,7 +1,7 @@
 #!/bin/sh
 # Prints the path of the Deno to build with: $DENO if set (2.4 or newer), else one of the version
-# $DENO_VERSION, or of the one that toolchain/versions has under that name, "pinned" if it is empty: a
-# `deno` on PATH, or the one from npm, kept in the user's cache directory.
+# $DENO_VERSION: 2.9.6; 2.9 for its newest; a name in toolchain/versions, by default "pinned". That is
+# a `deno` on PATH, or the one from npm, kept in the user's cache directory.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 wanted=${DENO_VERSION:-pinned}
@@ -36,16 +36,25 @@ if [ -n "${DENO:-}" ]; then
   exit
 fi
 
-if on_path=$(command -v deno) && [ "$(version_of "$on_path")" = "$version" ]; then
-  printf '%s\n' "$on_path"
-  exit
-fi
-
 case $(uname -sm) in
   'Linux x86_64') package=@deno/linux-x64-glibc ;;
   'Linux aarch64') package=@deno/linux-arm64-glibc ;;
   *) die "no Deno for $(uname -sm) on npm: install Deno $version and call make DENO=/path/to/deno" ;;
 esac
+case $version in
+  *.*.*) ;;
+  [0-9]*.[0-9]*)
+    versions=$(npm view "$package@$version" version) || die "npm knows no Deno $version"
+    version=$(printf '%s\n' "$versions" | sed "s/.*'\(.*\)'\$/\1/" | sort -V | tail -n 1)
+    wanted=$version
+    ;;
+esac
+
+if on_path=$(command -v deno) && [ "$(version_of "$on_path")" = "$version" ]; then
+  printf '%s\n' "$on_path"
+  exit
+fi
+
 expected=$(listed 2)
 [ "$package" = @deno/linux-x64-glibc ] || expected=
 deno=$cache/deno-$version/node_modules/$package/deno

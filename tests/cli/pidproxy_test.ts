@@ -179,16 +179,18 @@ Deno.test("pidproxy leaves everything after COMMAND to it", async () => {
   );
 });
 
-// Deno 2.9 gives such a file to /bin/sh, as a shell does.
-testCompiled("pidproxy does not run a file that is not a program", async () => {
+Deno.test("pidproxy does not run a file that is not a program", async () => {
   using dir = new TempDir();
   const path = dir.write("text", "echo hello\n");
   Deno.chmodSync(path, 0o755);
-  expectResult(await sipid("pidproxy", dir.file("p"), path), {
-    code: 126,
-    stdout: "",
-    stderr: "exec format error; it is no program",
-  });
+  // Deno 2.9 gives such a file to /bin/sh, as a shell does.
+  const isGivenToShell = /^2\.(9|\d\d)\./.test(Deno.version.deno);
+  expectResult(
+    await sipid("pidproxy", dir.file("p"), path),
+    isGivenToShell
+      ? { code: 0, stdout: "hello\n", stderr: "" }
+      : { code: 126, stdout: "", stderr: "exec format error; it is no program" },
+  );
 });
 
 // The wrapper of make next adds variables.

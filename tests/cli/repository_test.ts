@@ -1,5 +1,5 @@
 /** What is documented, installed and released, compared with what the binary does. */
-import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { commands } from "../../commands/mod.ts";
 import { expectResult, ROOT, run, sipid, TempDir } from "../support.ts";
 
@@ -122,24 +122,4 @@ Deno.test("make install installs the binary, the man page and the completions wh
     Deno.readTextFileSync(`${installed}/share/man/man1/sipid.1`),
     Deno.readTextFileSync(MANUAL),
   );
-});
-
-Deno.test("make release packs the same bytes each time, and its checksums are right", async () => {
-  const sums: string[] = [];
-  for (let time = 0; time < 2; time++) {
-    const { stdout } = expectResult(await run("sh", ["toolchain/release.sh"], { cwd: ROOT }), {
-      code: 0,
-    });
-    assertStringIncludes(stdout, "bosh add-blob dist/sipid sipid/sipid");
-    sums.push(Deno.readTextFileSync(`${ROOT}dist/SHA256SUMS`));
-  }
-  assertEquals(sums[0], sums[1]);
-  const dist = { cwd: `${ROOT}dist` };
-  expectResult(await run("sha256sum", ["--check", "--quiet", "SHA256SUMS"], dist), { code: 0 });
-  const archive = /\S+\.tar\.gz/.exec(sums[0]!)![0];
-  const { stdout } = await run("tar", ["-tzf", archive], dist);
-  const names = stdout.trim().split("\n").map((name) => name.replace(/^[^/]*\//, ""));
-  for (const name of ["sipid", "sipid.1", "LICENSE", "completions/sipid.bash"]) {
-    assert(names.includes(name), stdout);
-  }
 });
