@@ -1,5 +1,7 @@
 /** Servers for the tests, each on a free port of the loopback interface. */
 
+import { Running } from "./support.ts";
+
 /** A server that the test ends. */
 export interface Server extends AsyncDisposable {
   readonly url: string;
@@ -78,4 +80,34 @@ export function closedPort(): number {
   const { port } = listener.addr;
   listener.close();
   return port;
+}
+
+/** Declares and fills a backlog, so that a further connection is not accepted, and waits. */
+const FULL_BACKLOG = `use Socket; use Fcntl; $| = 1;
+  my ($family, $address) = $ARGV[0] =~ m{^/}
+    ? (PF_UNIX, pack_sockaddr_un($ARGV[0])) : (PF_INET, pack_sockaddr_in($ARGV[1], inet_aton($ARGV[0])));
+  socket(my $server, $family, SOCK_STREAM, 0) or die $!;
+  setsockopt($server, SOL_SOCKET, SO_REUSEADDR, 1);
+  bind($server, $address) and listen($server, 0) or die $!;
+  my $name = getsockname $server;
+  my @clients;
+  for (1 .. 4) {
+    socket(my $client, $family, SOCK_STREAM, 0) or die $!;
+    fcntl($client, F_SETFL, O_NONBLOCK);
+    connect($client, $name);
+    push @clients, $client;
+  }
+  print "ready ", ($family == PF_INET ? (unpack_sockaddr_in $name)[0] : 0), "\\n";
+  sleep 600;`;
+
+/** Starts a server that listens and never accepts, and whose backlog is full. */
+export async function fullServer(address = "127.0.0.1", port = 0): Promise<Server> {
+  const args = ["-e", FULL_BACKLOG, address, String(port)];
+  const running = await Running.start("perl", args, { awaited: "ready \\d+" });
+  const [, listening] = await running.line(/^ready (\d+)$/m);
+  return {
+    port: Number(listening),
+    url: `http://${address}:${listening}`,
+    [Symbol.asyncDispose]: () => running[Symbol.asyncDispose](),
+  };
 }

@@ -18,7 +18,37 @@ export async function connectToAny(
   port: number,
   signal: AbortSignal,
 ): Promise<Deno.TcpConn> {
+  return await connectToFirst(await abortable(lookUp(hostname), signal), port, signal);
+}
+
+/**
+ * Returns the address of a host that accepts first; undefined if it has only one address, which
+ * nothing is sent to then.
+ *
+ * @throws as `connectToAny()` does
+ */
+export async function findAddress(
+  hostname: string,
+  port: number,
+  signal: AbortSignal,
+): Promise<string | undefined> {
   const addresses = await abortable(lookUp(hostname), signal);
+  if (addresses.length < 2) return undefined;
+  using connection = await connectToFirst(addresses, port, signal);
+  return connection.remoteAddr.hostname;
+}
+
+/** Returns what an http or https URL connects to. */
+export function endpointOf(url: URL): { readonly hostname: string; readonly port: number } {
+  const port = Number(url.port) || (url.protocol === "https:" ? 443 : 80);
+  return { hostname: url.hostname.replace(/^\[(.*)\]$/, "$1"), port };
+}
+
+async function connectToFirst(
+  addresses: readonly string[],
+  port: number,
+  signal: AbortSignal,
+): Promise<Deno.TcpConn> {
   // The losers are aborted when one has won, all of them when the caller gives up.
   const race = new AbortController();
   const abort = (): void => race.abort(signal.reason);

@@ -1,5 +1,5 @@
 /** HTTP/2 without TLS: recognised, so that it can be named; the runtime does not speak it. */
-import { abortable, connectToAny, connectToSocket } from "./connect.ts";
+import { abortable, connectToAny, connectToSocket, endpointOf } from "./connect.ts";
 
 /** The connection preface of RFC 9113, section 3.4, and an empty SETTINGS frame. */
 const PREFACE = new TextEncoder().encode(
@@ -19,10 +19,10 @@ export async function speaksHttp2(
   socket: string | undefined,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const hostname = url.hostname.replace(/^\[(.*)\]$/, "$1");
+  const { hostname, port } = endpointOf(url);
   try {
     using connection = socket === undefined
-      ? await connectToAny(hostname, Number(url.port || 80), signal)
+      ? await connectToAny(hostname, port, signal)
       : await connectToSocket(socket, signal);
     await abortable(connection.write(PREFACE), signal);
     const start = new Uint8Array(TYPE_AT + 1);

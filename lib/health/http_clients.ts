@@ -1,5 +1,6 @@
 /** HTTP clients: one for each proxy, with and without the client certificate. */
 import { CommandError } from "../errors.ts";
+import { endpointOf, findAddress } from "./connect.ts";
 import { proxyFor, type ProxySettings } from "./http_proxy.ts";
 import { reasonOf } from "./reasons.ts";
 import { CERTIFICATE_VARIABLES, readTls, type Tls, type TlsFiles } from "./tls.ts";
@@ -15,21 +16,38 @@ export interface ClientOptions extends TlsFiles {
   readonly hasHost: boolean;
 }
 
-/** A client, and what it connects to in place of the URL's host. */
+/** A client, and how to use it for a URL. */
 export interface Client {
   /** For fetch(). */
   readonly http: Deno.HttpClient;
-  /** A proxy or a socket as messages name it; undefined for the host itself. */
+  /** The URL to fetch. */
+  readonly url: URL;
+  /** The Host header, if it is not the one of that URL. */
+  readonly host: string | undefined;
+  /** What is connected to in place of the URL's host, as messages name it: a proxy or a socket. */
   readonly peer: string | undefined;
   /** Whether `peer` is a proxy. */
   readonly isProxied: boolean;
 }
 
+/** What tells two clients apart. */
+interface Route {
+  /** Whether the server may see the client certificate. */
+  readonly isTrusted: boolean;
+  /** What to connect to in place of the URL's host. */
+  readonly via?: Deno.Proxy | undefined;
+  /** Whether requests set the Host header. */
+  readonly setsHost?: boolean;
+}
+
+/** Clients that are kept. */
+const MAX_CLIENTS = 16;
+
 /** Creates clients when they are needed, and keeps them. */
 export class HttpClients {
   readonly #tls: Tls;
   readonly #options: ClientOptions;
-  readonly #clients = new Map<string, Client>();
+  readonly #clients = new Map<string, Deno.HttpClient>();
 
   /**
    * Reads the certificates.
@@ -47,38 +65,53 @@ export class HttpClients {
    * @param isTrusted whether the server is the one that was asked for, which may see the client
    * certificate
    * @throws {CommandError} the environment's proxy or certificates cannot be used
+   * @throws why no address of the host accepts, or the reason of `signal` when that is aborted
    */
-  async for(url: URL, isTrusted: boolean): Promise<Client> {
+  async for(url: URL, isTrusted: boolean, signal: AbortSignal): Promise<Client> {
     const { unixSocket, proxies } = this.#options;
-    const proxy = unixSocket === undefined ? await proxyFor(url, proxies) : undefined;
-    const name = `${isTrusted} ${proxy}`;
-    let client = this.#clients.get(name);
-    if (client === undefined) {
-      client = this.#create(proxy, isTrusted);
-      this.#clients.set(name, client);
+    if (unixSocket !== undefined) {
+      const via = { transport: "unix", path: unixSocket } as const;
+      return this.#client(url, { isTrusted, via }, unixSocket);
     }
-    return client;
+    const proxy = await proxyFor(url, proxies);
+    if (proxy !== undefined) {
+      const peer = `proxy ${redactUrl(proxy)}`;
+      return this.#client(url, { isTrusted, via: { url: proxy } }, peer);
+    }
+    const { hostname, port } = endpointOf(url);
+    const address = await findAddress(hostname, port, signal);
+    if (address === undefined) return this.#client(url, { isTrusted });
+    if (url.protocol === "https:") {
+      return this.#client(url, { isTrusted, via: { transport: "tcp", hostname: address, port } });
+    }
+    // Through `via` an http server would be asked as a proxy is, which not all of them understand.
+    const direct = new URL(url);
+    direct.hostname = address.includes(":") ? `[${address}]` : address;
+    return { ...this.#client(direct, { isTrusted, setsHost: true }), host: url.host };
   }
 
-  #create(proxy: string | undefined, isTrusted: boolean): Client {
-    const { caCert, unixSocket, hasHost } = this.#options;
+  #client(url: URL, route: Route, peer?: string): Client {
+    const { isTrusted, via, setsHost = isTrusted && this.#options.hasHost } = route;
+    const name = JSON.stringify([isTrusted, via, setsHost]);
+    const http = this.#clients.get(name) ?? this.#create({ isTrusted, via, setsHost });
+    // A name that leads to ever new addresses must not fill the memory.
+    if (this.#clients.size >= MAX_CLIENTS) this.#clients.clear();
+    this.#clients.set(name, http);
+    return { http, url, host: undefined, peer, isProxied: via !== undefined && "url" in via };
+  }
+
+  #create({ isTrusted, via, setsHost }: Route): Deno.HttpClient {
+    const { caCert } = this.#options;
     const { authorities, identity } = this.#tls;
-    const via: Deno.Proxy | undefined = unixSocket !== undefined
-      ? { transport: "unix", path: unixSocket }
-      : proxy !== undefined
-      ? { url: proxy }
-      : undefined;
-    const peer = unixSocket ?? (proxy === undefined ? undefined : `proxy ${redactUrl(proxy)}`);
     try {
-      const http = Deno.createHttpClient({
+      return Deno.createHttpClient({
         ...authorities,
         ...(isTrusted ? identity : {}),
         ...(via === undefined ? {} : { proxy: via }),
         // HTTP/2 has the host in another place, and servers reject two that differ.
-        ...(isTrusted && hasHost ? { allowHost: true, http2: false } : {}),
+        ...(setsHost ? { allowHost: true, http2: false } : {}),
         poolMaxIdlePerHost: 0, // every probe asks whether a connection can be made
       });
-      return { http, peer, isProxied: proxy !== undefined };
     } catch (error) {
       if (/platform certificates/.test(String(error))) {
         const names = CERTIFICATE_VARIABLES.join(" and ");

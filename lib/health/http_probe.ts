@@ -1,8 +1,9 @@
 /** The probe of http and https URLs: healthy is an answer with one of the expected statuses. */
 import { formatDuration } from "../duration.ts";
+import { CommandError } from "../errors.ts";
 import { authorizationOf, type Header } from "./headers.ts";
 import { speaksHttp2 } from "./http2.ts";
-import { type ClientOptions, HttpClients } from "./http_clients.ts";
+import { type Client, type ClientOptions, HttpClients } from "./http_clients.ts";
 import type { Prober } from "./probe.ts";
 import { NOT_HTTP, reasonOf } from "./reasons.ts";
 import type { Statuses } from "./statuses.ts";
@@ -87,20 +88,23 @@ export class HttpProber implements Prober {
   async #ask(request: Request, signal: AbortSignal): Promise<URL | string | undefined> {
     const { statuses, unixSocket } = this.#options;
     const { url, isTrusted } = request;
-    const { http, peer, isProxied } = await this.#clients.for(url, isTrusted);
-    this.#peer = peer ?? (request.redirects === 0 ? undefined : redactUrl(url.href));
+    this.#peer = request.redirects === 0 ? undefined : redactUrl(url.href);
+    let client: Client | undefined;
     let response: Response;
     try {
-      response = await fetch(withoutCredentials(url), {
-        client: http,
+      client = await this.#clients.for(url, isTrusted, signal);
+      this.#peer = client.peer ?? this.#peer;
+      response = await fetch(withoutCredentials(client.url), {
+        client: client.http,
         signal,
         redirect: "manual",
-        headers: this.#headersFor(request),
+        headers: this.#headersFor(request, client),
       });
     } catch (error) {
       signal.throwIfAborted();
-      const reason = reasonOf(error, peer);
-      const mayBeHttp2 = reason === NOT_HTTP && url.protocol === "http:" && !isProxied;
+      if (error instanceof CommandError) throw error;
+      const reason = reasonOf(error, client?.peer);
+      const mayBeHttp2 = reason === NOT_HTTP && url.protocol === "http:" && !client?.isProxied;
       return mayBeHttp2 && await speaksHttp2(url, unixSocket, signal)
         ? "HTTP/2 without TLS is not supported"
         : reason;
@@ -112,8 +116,9 @@ export class HttpProber implements Prober {
   }
 
   /** The user's headers and credentials are for the server that was asked for, and no other. */
-  #headersFor({ url, isTrusted }: Request): Headers {
+  #headersFor({ url, isTrusted }: Request, { host }: Client): Headers {
     const headers = new Headers({ "user-agent": this.#options.userAgent, "accept": "*/*" });
+    if (host !== undefined) headers.set("host", host);
     const authorization = authorizationOf(url) ??
       (isTrusted ? authorizationOf(this.#url) : undefined);
     if (authorization !== undefined) headers.set("authorization", authorization);

@@ -1,0 +1,257 @@
+/** Health checks by a command, which must never outlive its probe. */
+import { assert, assertEquals, assertGreaterOrEqual, assertLess } from "@std/assert";
+import {
+  expectResult,
+  isRunning,
+  type Result,
+  run,
+  Running,
+  SIPID,
+  sipid,
+  SLACK_MS,
+  start,
+  TempDir,
+  until,
+} from "../support.ts";
+
+const BRIEFLY = ["--timeout", "300ms", "--polling-frequency", "50ms"];
+
+function wait(flags: string[], ...command: string[]): Promise<Result> {
+  return sipid("wait-until-healthy", ...flags, "--", ...command);
+}
+
+Deno.test("a command that exits 0 is healthy", async () => {
+  const { ms } = expectResult(await wait([], "true"), {
+    code: 0,
+    stdout: "",
+    stderr: /wait-until-healthy: true is healthy after [\d.]+m?s \(1 attempt\)\n$/,
+  });
+  assertLess(ms, SLACK_MS);
+});
+
+Deno.test("a command is run at the frequency until it exits 0", async () => {
+  using dir = new TempDir();
+  const script = `echo >>${dir.file("runs")}; [ $(wc -l <${dir.file("runs")}) = 4 ]`;
+  const { ms } = expectResult(await wait(["--polling-frequency", "200ms"], "sh", "-c", script), {
+    code: 0,
+    stderr: ["waiting for sh: exit status 1\n", "(4 attempts)"],
+  });
+  assertGreaterOrEqual(ms, 600);
+  assertLess(ms, 600 + SLACK_MS);
+});
+
+const REASONS: [script: string, reason: string][] = [
+  ["exit 3", "exit status 3"],
+  ["echo one; echo two; exit 1", "exit status 1: two"],
+  ["echo no server >&2; exit 1", "exit status 1: no server"],
+  ["printf 'no newline'; exit 1", "exit status 1: no newline"],
+  ["printf 'last\\n\\n  \\n'; exit 1", "exit status 1: last"],
+  ["printf '\\033[31mred\\n'; exit 1", "exit status 1: \\x1b[31mred"],
+  ["kill -SEGV $$", "was ended by SIGSEGV"],
+  ["yes | head -c 1000000; echo end; exit 1", "exit status 1: end"],
+];
+for (const [script, reason] of REASONS) {
+  Deno.test(`the reason for '${script}' is '${reason}'`, async () => {
+    expectResult(await wait(["--timeout", "1s"], "sh", "-c", script), {
+      code: 1,
+      stderr: `healthcheck unhealthy (command 'sh' was not healthy after 1 attempt): ${reason}\n`,
+    });
+  });
+}
+
+Deno.test("the arguments of a command are not printed: they may be secrets", async () => {
+  const { stderr } = await wait(BRIEFLY, "false", "--password=s3cret");
+  assertEquals(stderr.includes("s3cret"), false);
+});
+
+Deno.test("a command gets /dev/null, the environment and the directory, and keeps the proxies", async () => {
+  using dir = new TempDir();
+  const script = `readlink /proc/self/fd/0; pwd; echo $HTTP_PROXY; echo $X`;
+  const args = ["wait-until-healthy", "--", "sh", "-c", `{ ${script}; } >out`];
+  const env = { HTTP_PROXY: "http://127.0.0.1:2", X: "y" };
+  expectResult(await run(SIPID, args, { cwd: dir.path, env, stdin: "inherit" }), { code: 0 });
+  assertEquals(
+    Deno.readTextFileSync(dir.file("out")),
+    `/dev/null\n${dir.path}\nhttp://127.0.0.1:2\ny\n`,
+  );
+});
+
+Deno.test("a command that cannot be run fails at once", async () => {
+  using dir = new TempDir();
+  const file = dir.write("probe", "");
+  const cases: [command: string, code: number, message: string][] = [
+    ["no-such-program", 127, "cannot run no-such-program: "],
+    [dir.file("none"), 127, `cannot run ${dir.file("none")}: `],
+    [file, 126, `cannot run ${file}: permission denied`],
+  ];
+  for (const [command, code, message] of cases) {
+    const { ms } = expectResult(await wait([], command), { code, stderr: message });
+    assertLess(ms, SLACK_MS);
+  }
+});
+
+// Commands that hang
+
+/** A command that writes its PID and its child's to `pids`, and whether it ignores SIGTERM. */
+function hanging(dir: TempDir, { ignoresTerm }: { ignoresTerm: boolean }): string[] {
+  const trap = ignoresTerm ? "trap '' TERM; " : "";
+  const pids = dir.file("pids");
+  return ["sh", "-c", `${trap}sleep 600 & echo $$ $! >>${pids}; echo started; wait; sleep 600`];
+}
+
+function pidsIn(dir: TempDir): number[] {
+  try {
+    return Deno.readTextFileSync(dir.file("pids")).trim().split(/\s+/).map(Number);
+  } catch {
+    return [];
+  }
+}
+
+async function assertAllExit(pids: readonly number[]): Promise<void> {
+  assertGreaterOrEqual(pids.length, 2);
+  // The signals are sent; init, who reaps the orphans, may be slow.
+  await until(() => !pids.some(isRunning), () => `${pids.filter(isRunning)} have exited`);
+}
+
+for (const ignoresTerm of [false, true]) {
+  const what = ignoresTerm ? "a command that ignores SIGTERM" : "a command that hangs";
+
+  Deno.test(`${what} is ended at the deadline, with its children`, async () => {
+    using dir = new TempDir();
+    const { ms } = expectResult(
+      await wait(["--timeout", "700ms"], ...hanging(dir, { ignoresTerm })),
+      { code: 1, stderr: /1 attempt\): did not exit within (6|7)\d\dms: started\n/ },
+    );
+    assertGreaterOrEqual(ms, 700);
+    assertLess(ms, 700 + SLACK_MS);
+    await assertAllExit(pidsIn(dir));
+  });
+
+  Deno.test(`${what} is ended at --probe-timeout, and another probe follows`, async () => {
+    using dir = new TempDir();
+    const flags = ["--timeout", "1s", "--probe-timeout", "200ms", "--polling-frequency", "50ms"];
+    const { ms } = expectResult(await wait(flags, ...hanging(dir, { ignoresTerm })), {
+      code: 1,
+      stderr: /after [2-5] attempts\): did not exit within 200ms: started\n/,
+    });
+    assertGreaterOrEqual(ms, 1_000);
+    assertLess(ms, 1_000 + SLACK_MS);
+    await assertAllExit(pidsIn(dir));
+  });
+
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT"] as const) {
+    Deno.test(`${what} is ended when ${signal} ends sipid, which dies of it`, async () => {
+      using dir = new TempDir();
+      const waiting = start(SIPID, [
+        "wait-until-healthy",
+        "--",
+        ...hanging(dir, { ignoresTerm }),
+      ], { cwd: dir.path });
+      await until(() => pidsIn(dir).length === 2, "the command has started");
+      const begin = performance.now();
+      waiting.kill(signal);
+      const result = await waiting.result;
+      assertLess(performance.now() - begin, SLACK_MS);
+      assertEquals(result.signal, signal);
+      assert(result.stderr.includes(`sh: interrupted by ${signal}\n`), result.stderr);
+      await assertAllExit(pidsIn(dir));
+    });
+  }
+}
+
+Deno.test("the deadline with a command that ignores SIGTERM is met to 100 ms", async () => {
+  using dir = new TempDir();
+  // From the log's own timestamps: starting sipid takes as long as the machine is busy.
+  const runs = await Promise.all(
+    [1, 2, 3].map(async (round) => {
+      const log = dir.file(`log${round}`);
+      const script = `trap '' TERM; date +%s%N >${log}; while :; do sleep 600; done`;
+      const { stderr } = await wait(["--timeout", "500ms"], "sh", "-c", script);
+      const began = Number(Deno.readTextFileSync(log)) / 1e6;
+      return Date.parse(stderr.trim().split(" ")[0]!) - began;
+    }),
+  );
+  // The command was started within the 500 ms, and one of three is not held up by the machine.
+  assertLess(Math.min(...runs), 600);
+  assertGreaterOrEqual(Math.min(...runs), 300);
+});
+
+Deno.test("a signal that sipid was started to ignore does not end it", async () => {
+  using dir = new TempDir();
+  const script =
+    `trap '' HUP; exec ${SIPID} wait-until-healthy --timeout 2s --polling-frequency 50ms` +
+    ` -- sh -c 'echo $$ >>pids; [ -e done ]'`;
+  const waiting = start("sh", ["-c", script], { cwd: dir.path });
+  await until(() => pidsIn(dir).length >= 1, "it probes");
+  waiting.kill("SIGHUP");
+  const before = pidsIn(dir).length;
+  await until(() => pidsIn(dir).length > before + 1, "it still probes");
+  dir.write("done", "");
+  expectResult(await waiting.result, { code: 0 });
+});
+
+Deno.test("what a command leaves in its process group does not outlive its probe", async () => {
+  using dir = new TempDir();
+  // The background process holds the pipe of stdout, too.
+  const script = `sleep 600 & echo $$ $! >${dir.file("pids")}; exit 0`;
+  const { ms } = expectResult(await wait([], "sh", "-c", script), { code: 0 });
+  assertLess(ms, SLACK_MS);
+  await assertAllExit(pidsIn(dir));
+});
+
+Deno.test("a process that left the group delays neither success nor the deadline", async () => {
+  using dir = new TempDir();
+  // setsid(1) takes it out of the group, with the pipes.
+  const leave = `setsid sh -c 'echo $$ >>pids; : >left; exec sleep 600' &
+    until [ -e left ]; do :; done; rm left`;
+  const waitHere = (flags: string[], script: string): Promise<Result> =>
+    run(SIPID, ["wait-until-healthy", ...flags, "--", "sh", "-c", script], { cwd: dir.path });
+  try {
+    const success = expectResult(await waitHere([], `${leave}; exit 0`), { code: 0 });
+    assertLess(success.ms, 500 + SLACK_MS);
+    const failure = expectResult(
+      await waitHere(["--timeout", "500ms"], `${leave}; sleep 600`),
+      { code: 1 },
+    );
+    assertLess(failure.ms, 500 + SLACK_MS);
+  } finally {
+    for (const pid of pidsIn(dir)) Deno.kill(pid, "SIGKILL");
+  }
+});
+
+Deno.test("setpriv --pdeathsig ends a command even when SIGKILL ends sipid", async () => {
+  using dir = new TempDir();
+  const command = [
+    "setpriv",
+    "--pdeathsig",
+    "KILL",
+    "sh",
+    "-c",
+    "echo $$ $$ >pids; exec sleep 600",
+  ];
+  const waiting = start(SIPID, ["wait-until-healthy", "--", ...command], { cwd: dir.path });
+  await until(() => pidsIn(dir).length === 2, "the command has started");
+  waiting.kill("SIGKILL");
+  await waiting.result;
+  await assertAllExit(pidsIn(dir));
+});
+
+Deno.test("a command that takes as long as the next probe is due is run again at once", async () => {
+  using dir = new TempDir();
+  const script = `echo >>${dir.file("runs")}; sleep 0.1; [ $(wc -l <${dir.file("runs")}) = 3 ]`;
+  expectResult(await wait(["--polling-frequency", "1ms"], "sh", "-c", script), {
+    code: 0,
+    stderr: "(3 attempts)",
+  });
+});
+
+Deno.test("an interrupted wait without a command dies at once", async () => {
+  const url = "tcp://127.0.0.1:2";
+  await using waiting = await Running.start(
+    "sh",
+    ["-c", `exec ${SIPID} wait-until-healthy --url ${url} 2>&1`],
+    { awaited: `.*waiting for ${url}.*` },
+  );
+  waiting.kill("SIGTERM");
+  assertEquals((await waiting.status).signal, "SIGTERM");
+});
