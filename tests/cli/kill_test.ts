@@ -351,8 +351,8 @@ Deno.test("kill keeps the pidfile of a process that survives SIGKILL, and report
   const { ms } = expectResult(await kill(path, "--grace-period", "100ms"), {
     code: 1,
     stderr: [
-      `process ${pid} (sleep) survived SIGKILL: it is stopped by a debugger`,
-      `${path} is kept`,
+      `process ${pid} (sleep) survived SIGKILL: it is stopped by a debugger; ` +
+      `${path} is kept, so that no second instance starts; fix what it waits for, then retry\n`,
     ],
   });
   assertGreaterOrEqual(ms, 5_000);

@@ -1,257 +1,902 @@
 /**
- * Every message there is. Each is provoked here, whole, or in the test named beside it; and a
- * message that is not in this table fails.
+ * Every message of sipid, provoked and compared as a whole. Read the table aloud from top to
+ * bottom. The last tests compare it with the source: a text there that no message here contains
+ * fails, and so does an entry that no text in the source belongs to.
  */
-import { assert, assertEquals, assertMatch, assertNotMatch } from "@std/assert";
+import { assertEquals, assertNotMatch } from "@std/assert";
 import { INTERNALS } from "../stress/stress.ts";
-import { fixture, lockedElsewhere, ROOT, run, SIPID, TempDir } from "../support.ts";
+import {
+  AS_NOBODY,
+  Job,
+  lockedElsewhere,
+  readIfExists,
+  ROOT,
+  run,
+  SIPID,
+  TempDir,
+  until,
+} from "../support.ts";
+import { httpServer, rawServer, readRequest, type Server } from "../servers.ts";
+import { allTexts, patternOf, type SourceText } from "./messages.ts";
 
-/** Called in a directory with web.pid (a job), stale.pid, bad.pid, empty.pid, locked.pid and web.log. */
-interface Provoked {
-  /** Words of the message as the source has them. */
-  readonly words: string;
-  readonly args: string;
-  /** All that is said, without the time before it. */
-  readonly said: RegExp;
+/** A shell script, and the lines it prints: stdout, then stderr. See `print()`. */
+type Message = readonly [script: string, ...lines: string[]];
+
+/**
+ * Messages by command. The scripts run in a directory with
+ *
+ *     web.pid      names a running `sleep`, $JOB
+ *     root.pid     names a process of root
+ *     stale.pid    names a process that is not running; locked.pid too, and is locked
+ *     bad.pid      does not contain a PID
+ *     empty.pid, web.log
+ *
+ * $URL is an HTTP server that answers /N with the status N, and at /kill kills the job. On port
+ * $ALERT every request gets a TLS alert, on $DENY the status 407; $CLOSE closes every connection.
+ * `$NOBODY COMMAND` runs a command as an unprivileged user. `inject CALL:error=ERRNO FILE COMMAND`
+ * has a system call fail, on a file of that name or on `any`.
+ */
+const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
+  sipid: [
+    [
+      "sipid stop",
+      'sipid: unknown command "stop"',
+      "sipid: run 'sipid help' for the commands",
+    ],
+    [
+      "sipid klil",
+      'sipid: unknown command "klil"; did you mean kill?',
+      "sipid: run 'sipid help' for the commands",
+    ],
+  ],
+  claim: [
+    [
+      "touch -d '1 hour ago' web.pid; sipid claim --pid 17 --pid-file web.pid --exec /bin/true",
+      "sipid claim: web.pid: was stale (process PID (sleep) runs /bin/sleep, not /bin/true); claimed for process 17",
+    ],
+    [
+      "touch -d '1 hour ago' web.pid; sipid claim --pid 17 --pid-file web.pid --exec /bin/sleep",
+      "sipid claim: process PID (web.pid) already exists: sleep, running since TIME (0s); stop it first: sipid kill --pid-file web.pid --exec /bin/sleep",
+    ],
+    [
+      "sipid claim --pid 17 --pid-file web.pid",
+      "sipid claim: process PID (web.pid) already exists: sleep, running since TIME (0s); stop it first: sipid kill --pid-file web.pid",
+    ],
+    [
+      "sipid claim --pid $JOB --pid-file web.pid",
+      "sipid claim: process PID (web.pid) is already in the pidfile: sleep, running since TIME (0s); there is nothing to claim",
+    ],
+    [
+      "touch -d '1 hour ago' web.pid; sipid claim --pid 17 --pid-file web.pid",
+      "sipid claim: process PID (web.pid) already exists: sleep, running since TIME (0s); but it started at TIME, after the pidfile was last modified at TIME; its PID was probably recycled, or the clock was set; --exec PATH, the program of the service, settles it",
+    ],
+    [
+      "sipid claim --pid 17 --pid-file web.pid --exec /bin/true",
+      "sipid claim: process PID (web.pid) already exists: sleep, running since TIME (0s); but runs /bin/sleep, not /bin/true, but was running when the pidfile was last modified at TIME; if it is the service, leave out --exec; if it is not, remove the pidfile",
+    ],
+    [
+      "sipid claim --pid 17 --pid-file web.pid --exec /nonexistent",
+      "sipid claim: --exec /nonexistent: no such file; give the path of the program that the service runs",
+    ],
+    [
+      "sipid claim --pid 17 --pid-file locked.pid",
+      "sipid claim: another process is locking locked.pid: process PID (sleep) of root; wait for it to exit, or find it with: fuser -v locked.pid",
+    ],
+    [
+      "ln -s web.pid link.pid; sipid claim --pid 17 --pid-file link.pid",
+      "sipid claim: link.pid: is a symlink, not a regular file; give the path of the pidfile itself",
+    ],
+    [
+      "sipid claim --pid 17 --pid-file /",
+      "sipid claim: /: is a directory, not a regular file; give the path of the pidfile itself",
+    ],
+    [
+      "mkfifo fifo.pid; sipid claim --pid 17 --pid-file fifo.pid",
+      "sipid claim: fifo.pid: is a FIFO, not a regular file; give the path of the pidfile itself",
+    ],
+    [
+      "sipid claim --pid 17 --pid-file /dev/null",
+      "sipid claim: /dev/null: is a device, not a regular file; give the path of the pidfile itself",
+    ],
+    [
+      "chmod 755 .; $NOBODY sipid claim --pid 17 --pid-file new.pid",
+      "sipid claim: cannot open new.pid: permission denied; run as root or as its owner",
+    ],
+    [
+      "perl -MIO::Socket::UNIX -e 'IO::Socket::UNIX->new(Local => \"s.pid\")'; sipid claim --pid 17 --pid-file s.pid",
+      "sipid claim: s.pid: is a socket, not a regular file; give the path of the pidfile itself",
+    ],
+    [
+      "echo some text >web.conf; sipid claim --pid 17 --pid-file web.conf",
+      'sipid claim: web.conf: is not a pidfile: it begins with "some text\\n" (10 bytes); use another path, or remove it',
+    ],
+    [
+      "echo 2 >kthread.pid; sipid claim --pid 17 --pid-file kthread.pid --exec /bin/sleep",
+      "sipid claim: kthread.pid: was stale (process PID (sleep) is a kernel thread); claimed for process 17",
+    ],
+  ],
+  kill: [
+    [
+      "touch -d '1 hour ago' web.pid; sipid kill --pid-file web.pid",
+      "sipid kill: web.pid: process PID (sleep) may not be the process that the pidfile means: it started at TIME, after the pidfile was last modified at TIME; its PID was probably recycled, or the clock was set; nothing was signalled; --exec PATH, the program of the service, settles it",
+    ],
+    [
+      "touch -d '1 hour ago' web.pid; sipid kill --pid-file web.pid --exec /bin/true",
+      "sipid kill: web.pid: process PID (sleep) runs /bin/sleep, not /bin/true and was not signalled; removed the stale pidfile",
+    ],
+    ["sipid kill --pid-file none.pid", "sipid kill: none.pid: does not exist; nothing to kill"],
+    [
+      "sipid kill --pid-file bad.pid",
+      "sipid kill: bad.pid: does not contain a valid pid; nothing was signalled; inspect the file and remove it if its process has exited",
+    ],
+    [
+      "sipid kill --pid-file empty.pid",
+      "sipid kill: empty.pid: is empty; removed the stale pidfile",
+    ],
+    [
+      "sipid kill --pid-file stale.pid",
+      "sipid kill: stale.pid: process 2147483647 is not running; removed the stale pidfile",
+    ],
+    [
+      "sipid kill --pid-file locked.pid",
+      "sipid kill: locked.pid: process 2147483647 is not running; kept locked.pid: another process is locking locked.pid: process PID (sleep) of root; wait for it to exit, or find it with: fuser -v locked.pid; the next claim will replace it",
+    ],
+    [
+      "sipid kill --pid-file web.pid",
+      "sipid kill: sent SIGTERM to process PID (sleep)",
+      "sipid kill: process PID (sleep) exited after 5ms",
+      "sipid kill: removed web.pid",
+    ],
+    [
+      "sipid kill --pid-file web.pid --exec /bin/true",
+      "sipid kill: web.pid: process PID (sleep) may not be the process that the pidfile means: runs /bin/sleep, not /bin/true, but was running when the pidfile was last modified at TIME; nothing was signalled; if it is the service, leave out --exec; if it is not, remove the pidfile",
+    ],
+    [
+      "$NOBODY sipid kill --pid-file root.pid",
+      "sipid kill: no permission to send SIGTERM to process PID (sleep); root.pid is kept; run this as root, or as the user of that process",
+    ],
+    [
+      "sh -c 'trap \"\" TERM; echo >ready; exec sleep 600' & echo $! >stubborn.pid; until [ -e ready ]; do :; done; sipid kill --pid-file stubborn.pid --grace-period 50ms --show-stacks",
+      "sipid kill: sent SIGTERM to process PID (sleep)",
+      "sipid kill: process PID (sleep) is still running after 5ms",
+      "sipid kill: sent SIGQUIT to process PID (sleep)",
+      "sipid kill: sent SIGKILL to process PID (sleep)",
+      "sipid kill: process PID (sleep) was killed after 5ms",
+      "sipid kill: removed stubborn.pid",
+    ],
+    [
+      "kill -STOP $JOB; sipid kill --pid-file web.pid",
+      "sipid kill: sent SIGTERM to process PID (sleep)",
+      "sipid kill: sent SIGCONT to process PID (sleep)",
+      "sipid kill: process PID (sleep) exited after 5ms",
+      "sipid kill: removed web.pid",
+    ],
+    [
+      "sh -c 'trap \"echo 17 >own.pid; exit\" TERM; echo $$ >own.pid; while :; do sleep 0.01; done' & until [ -s own.pid ]; do :; done; sipid kill --pid-file own.pid",
+      "sipid kill: sent SIGTERM to process PID (sleep)",
+      "sipid kill: process PID (sleep) exited after 5ms",
+      "sipid kill: kept own.pid, which was written again meanwhile",
+    ],
+    [
+      "echo 1 >init.pid; $AS_ROOT sipid kill --pid-file init.pid",
+      "sipid kill: init.pid: names process PID (sleep), which is never signalled; process PID (sleep) was not signalled; stop the machine or the container instead",
+    ],
+    [
+      "chmod 666 web.pid; $AS_ROOT sipid kill --pid-file web.pid",
+      "sipid kill: web.pid: can be written by others than its owner (mode 0666); process PID (sleep) was not signalled; chmod 0644 web.pid",
+    ],
+    [
+      "mkdir d; chmod 777 d; cp web.pid d; $AS_ROOT sipid kill --pid-file d/web.pid",
+      "sipid kill: d/web.pid: can be replaced by any user (DIR/d has mode 0777); process PID (sleep) was not signalled; chmod o-w DIR/d",
+    ],
+    [
+      "ln web.pid other.pid; $AS_ROOT sipid kill --pid-file web.pid",
+      "sipid kill: web.pid: has a hard link by another name; process PID (sleep) was not signalled; remove that",
+    ],
+  ],
+  status: [
+    [
+      "touch -d '1 hour ago' web.pid; sipid status --pid-file web.pid",
+      "unknown: web.pid: process PID (sleep) may not be the process that the pidfile means: it started at TIME, after the pidfile was last modified at TIME; its PID was probably recycled, or the clock was set; --exec PATH, the program of the service, settles it",
+    ],
+    [
+      "touch -d '1 hour ago' web.pid; sipid status --pid-file web.pid --exec /bin/true",
+      "dead: process PID (sleep) runs /bin/sleep, not /bin/true; stale pidfile web.pid",
+    ],
+    [
+      "$NOBODY sipid status --pid-file root.pid --exec /bin/true",
+      "unknown: root.pid: process PID (sleep) may not be the process that the pidfile means: what it runs is hidden; run this as root, and where /proc shows that process",
+    ],
+    ["sipid status --pid-file web.pid", "running PID (sleep), up 5ms"],
+    [
+      "sipid status --pid-file stale.pid",
+      "dead: process 2147483647 is not running; stale pidfile stale.pid",
+    ],
+    ["sipid status --pid-file empty.pid", "dead: empty pidfile empty.pid"],
+    ["sipid status --pid-file none.pid", "not running"],
+    ["sipid status --pid-file bad.pid", "unknown: bad.pid: does not contain a valid pid"],
+    [
+      "echo 2 >kthread.pid; sipid status --pid-file kthread.pid",
+      "dead: process PID (sleep) is a kernel thread; stale pidfile kthread.pid",
+    ],
+    [
+      "sipid claim --pid $JOB --pid-file own.pid; record=$(readlink .own.pid.claim); ln -sfn ${record%%.*}.1.${record#*.*.} .own.pid.claim; sipid status --pid-file own.pid",
+      "dead: process PID (sleep) is not the one that was claimed; stale pidfile own.pid",
+    ],
+  ],
+  "wait-until-healthy": [
+    [
+      "sipid wait-until-healthy --url http://127.0.0.1:1/ --timeout 100ms",
+      "sipid wait-until-healthy: waiting for http://127.0.0.1:1/: connection refused",
+      "sipid wait-until-healthy: healthcheck unhealthy (url 'http://127.0.0.1:1/' was not healthy after N attempts): connection refused",
+    ],
+    [
+      "sipid wait-until-healthy --url http://127.0.0.1:1/ --pid-file bad.pid",
+      "sipid wait-until-healthy: bad.pid: does not contain a valid pid; nothing to wait for",
+    ],
+    [
+      "sipid wait-until-healthy --url http://127.0.0.1:1/ --pid-file stale.pid",
+      "sipid wait-until-healthy: stale.pid: process 2147483647 is not running; see the log of the service",
+    ],
+    [
+      "touch -d '1 hour ago' web.pid; " +
+      "sipid wait-until-healthy --url http://127.0.0.1:1/ --pid-file web.pid --exec /bin/true",
+      "sipid wait-until-healthy: web.pid: process PID (sleep) runs /bin/sleep, not /bin/true; see the log of the service",
+    ],
+    [
+      "sipid wait-until-healthy --url https://127.0.0.1:1/ --ca-cert bad.pid",
+      'sipid wait-until-healthy: bad.pid: contains no "BEGIN CERTIFICATE"; use a PEM file',
+    ],
+    [
+      "sipid wait-until-healthy --url https://127.0.0.1:1/ --ca-cert none.pem",
+      "sipid wait-until-healthy: cannot read none.pem: no such file or directory",
+    ],
+    [
+      "sipid wait-until-healthy --url http://127.0.0.1:1/ --unix-socket none.sock --timeout 100ms",
+      "sipid wait-until-healthy: waiting for http://127.0.0.1:1/: none.sock: does not exist",
+      "sipid wait-until-healthy: healthcheck unhealthy (url 'http://127.0.0.1:1/' was not healthy after N attempts): none.sock: does not exist",
+    ],
+    [
+      "SSL_CERT_FILE=/none sipid wait-until-healthy --url https://127.0.0.1:1/ --timeout 100ms",
+      "sipid wait-until-healthy: ignoring SSL_CERT_FILE=/none: no such file or directory",
+      "sipid wait-until-healthy: waiting for https://127.0.0.1:1/: connection refused",
+      "sipid wait-until-healthy: healthcheck unhealthy (url 'https://127.0.0.1:1/' was not healthy after N attempts): connection refused",
+    ],
+    [
+      "inject connect:error=ENETUNREACH any sipid wait-until-healthy --url http://127.0.0.1:1/ --timeout 100ms",
+      "sipid wait-until-healthy: waiting for http://127.0.0.1:1/: network is unreachable",
+      "sipid wait-until-healthy: healthcheck unhealthy (url 'http://127.0.0.1:1/' was not healthy after N attempts): network is unreachable",
+    ],
+    [
+      "inject connect:error=EHOSTUNREACH any sipid wait-until-healthy --url http://127.0.0.1:1/ --timeout 100ms",
+      "sipid wait-until-healthy: waiting for http://127.0.0.1:1/: no route to host",
+      "sipid wait-until-healthy: healthcheck unhealthy (url 'http://127.0.0.1:1/' was not healthy after N attempts): no route to host",
+    ],
+    [
+      "inject connect:error=ETIMEDOUT any sipid wait-until-healthy --url http://127.0.0.1:1/ --timeout 100ms",
+      "sipid wait-until-healthy: waiting for http://127.0.0.1:1/: connection timed out",
+      "sipid wait-until-healthy: healthcheck unhealthy (url 'http://127.0.0.1:1/' was not healthy after N attempts): connection timed out",
+    ],
+    [
+      "inject connect:error=ECONNRESET any sipid wait-until-healthy --url http://127.0.0.1:1/ --timeout 100ms",
+      "sipid wait-until-healthy: waiting for http://127.0.0.1:1/: connection reset by the server",
+      "sipid wait-until-healthy: healthcheck unhealthy (url 'http://127.0.0.1:1/' was not healthy after N attempts): connection reset by the server",
+    ],
+    [
+      "inject connect:error=EAGAIN any sipid wait-until-healthy --unix-socket web.sock --url http://h/ --timeout 100ms",
+      "sipid wait-until-healthy: waiting for http://h/: web.sock: nothing accepts connections (the backlog is full)",
+      "sipid wait-until-healthy: healthcheck unhealthy (url 'http://h/' was not healthy after N attempts): web.sock: nothing accepts connections (the backlog is full)",
+    ],
+    [
+      "inject connect:error=EACCES any sipid wait-until-healthy --unix-socket web.sock --url http://h/ --timeout 100ms",
+      "sipid wait-until-healthy: waiting for http://h/: web.sock: permission denied",
+      "sipid wait-until-healthy: healthcheck unhealthy (url 'http://h/' was not healthy after N attempts): web.sock: permission denied",
+    ],
+    [
+      "sipid wait-until-healthy --unix-socket web.log/web.sock --url http://h/ --timeout 100ms",
+      "sipid wait-until-healthy: waiting for http://h/: web.log/web.sock: one of its parents is not a directory",
+      "sipid wait-until-healthy: healthcheck unhealthy (url 'http://h/' was not healthy after N attempts): web.log/web.sock: one of its parents is not a directory",
+    ],
+    [
+      "sipid wait-until-healthy --unix-socket $(printf %0108d 0) --url http://h/ --timeout 100ms",
+      "sipid wait-until-healthy: waiting for http://h/: 000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000: the path is longer than 107 bytes",
+      "sipid wait-until-healthy: healthcheck unhealthy (url 'http://h/' was not healthy after N attempts): 000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000: the path is longer than 107 bytes",
+    ],
+    [
+      "HTTP_PROXY=http://127.0.0.1:1 sipid wait-until-healthy --url http://web.test/ --timeout 100ms",
+      "sipid wait-until-healthy: waiting for http://web.test/: proxy http://127.0.0.1:1: connection refused",
+      "sipid wait-until-healthy: healthcheck unhealthy (url 'http://web.test/' was not healthy after N attempts): proxy http://127.0.0.1:1: connection refused",
+    ],
+    [
+      "sipid wait-until-healthy --url $URL/200",
+      "sipid wait-until-healthy: http://127.0.0.1:PORT/200 is healthy after 5ms (N attempts)",
+    ],
+    [
+      "sipid wait-until-healthy --url $URL/204 --timeout 100ms",
+      "sipid wait-until-healthy: waiting for http://127.0.0.1:PORT/204: 204 No Content (expected 200)",
+      "sipid wait-until-healthy: healthcheck unhealthy (url 'http://127.0.0.1:PORT/204' was not healthy after N attempts): 204 No Content (expected 200)",
+    ],
+    [
+      "sipid wait-until-healthy --url $URL/kill --pid-file web.pid",
+      "sipid wait-until-healthy: web.pid: process PID (sleep) has exited; see the log of the service",
+    ],
+    [
+      "HTTP_PROXY=socks5://127.0.0.1:1 sipid wait-until-healthy --url http://web.test/ --timeout 300ms",
+      "sipid wait-until-healthy: waiting for http://web.test/: proxy socks5://127.0.0.1:1: no connection",
+      "sipid wait-until-healthy: healthcheck unhealthy (url 'http://web.test/' was not healthy after N attempts): proxy socks5://127.0.0.1:1: no connection",
+    ],
+    [
+      "HTTPS_PROXY=$URL sipid wait-until-healthy --url https://web.test/ --timeout 300ms",
+      "sipid wait-until-healthy: waiting for https://web.test/: proxy http://127.0.0.1:PORT: refused to connect to the host",
+      "sipid wait-until-healthy: healthcheck unhealthy (url 'https://web.test/' was not healthy after N attempts): proxy http://127.0.0.1:PORT: refused to connect to the host",
+    ],
+    [
+      "sipid wait-until-healthy --url https://127.0.0.1:$ALERT/ --timeout 300ms",
+      "sipid wait-until-healthy: waiting for https://127.0.0.1:PORT/: the server ended the TLS handshake: HandshakeFailure",
+      "sipid wait-until-healthy: healthcheck unhealthy (url 'https://127.0.0.1:PORT/' was not healthy after N attempts): the server ended the TLS handshake: HandshakeFailure",
+    ],
+    [
+      "sipid wait-until-healthy --url https://127.0.0.1:$CLOSE/ --timeout 300ms",
+      "sipid wait-until-healthy: waiting for https://127.0.0.1:PORT/: the server closed the connection unexpectedly",
+      "sipid wait-until-healthy: healthcheck unhealthy (url 'https://127.0.0.1:PORT/' was not healthy after N attempts): the server closed the connection unexpectedly",
+    ],
+    [
+      "sipid wait-until-healthy --url http://127.0.0.1:$CLOSE/ --timeout 300ms",
+      "sipid wait-until-healthy: waiting for http://127.0.0.1:PORT/: the server closed the connection without an answer",
+      "sipid wait-until-healthy: healthcheck unhealthy (url 'http://127.0.0.1:PORT/' was not healthy after N attempts): the server closed the connection without an answer",
+    ],
+    [
+      "HTTPS_PROXY=http://127.0.0.1:$CLOSE sipid wait-until-healthy --url https://web.test/ --timeout 300ms",
+      "sipid wait-until-healthy: waiting for https://web.test/: proxy http://127.0.0.1:PORT: closed the connection without an answer",
+      "sipid wait-until-healthy: healthcheck unhealthy (url 'https://web.test/' was not healthy after N attempts): proxy http://127.0.0.1:PORT: closed the connection without an answer",
+    ],
+    [
+      "HTTPS_PROXY=http://127.0.0.1:$DENY sipid wait-until-healthy --url https://web.test/ --timeout 300ms",
+      "sipid wait-until-healthy: waiting for https://web.test/: proxy http://127.0.0.1:PORT: wrong or missing user name and password",
+      "sipid wait-until-healthy: healthcheck unhealthy (url 'https://web.test/' was not healthy after N attempts): proxy http://127.0.0.1:PORT: wrong or missing user name and password",
+    ],
+    [
+      "sipid wait-until-healthy --url http://127.0.0.1:1/ --pid-file none.pid --timeout 50ms",
+      "sipid wait-until-healthy: waiting for none.pid to be written",
+      "sipid wait-until-healthy: none.pid: does not exist after 5ms; has the service been started?",
+    ],
+    [
+      "sipid wait-until-healthy --url http://127.0.0.1:1/ --pid-file web.pid --exec /bin/true --timeout 300ms",
+      "sipid wait-until-healthy: warning: web.pid: process PID (sleep) may not be the process that the pidfile means: runs /bin/sleep, not /bin/true, but was running when the pidfile was last modified at TIME; if it is the service, leave out --exec; if it is not, remove the pidfile",
+      "sipid wait-until-healthy: waiting for http://127.0.0.1:1/: connection refused",
+      "sipid wait-until-healthy: healthcheck unhealthy (url 'http://127.0.0.1:1/' was not healthy after N attempts): connection refused",
+    ],
+    [
+      "sipid wait-until-healthy --url tcp://127.0.0.1:1 --timeout 300ms",
+      "sipid wait-until-healthy: waiting for tcp://127.0.0.1:1: connection refused",
+      "sipid wait-until-healthy: healthcheck unhealthy (url 'tcp://127.0.0.1:1' was not healthy after N attempts): connection refused",
+    ],
+    [
+      "sipid wait-until-healthy --timeout 300ms -- sh -c 'exit 7'",
+      "sipid wait-until-healthy: waiting for sh: exit status 7",
+      "sipid wait-until-healthy: healthcheck unhealthy (command 'sh' was not healthy after N attempts): exit status 7",
+    ],
+    [
+      "sipid wait-until-healthy --timeout 300ms -- sh -c 'kill -9 $$'",
+      "sipid wait-until-healthy: waiting for sh: was ended by SIGKILL",
+      "sipid wait-until-healthy: healthcheck unhealthy (command 'sh' was not healthy after N attempts): was ended by SIGKILL",
+    ],
+    [
+      "sipid wait-until-healthy --timeout 500ms --probe-timeout 100ms -- sleep 5",
+      "sipid wait-until-healthy: waiting for sleep: did not exit within 100ms",
+      "sipid wait-until-healthy: healthcheck unhealthy (command 'sleep' was not healthy after N attempts): did not exit within 100ms",
+    ],
+    [
+      "sipid wait-until-healthy --url $URL/200 --successes 2 --polling-frequency 50ms",
+      "sipid wait-until-healthy: waiting for http://127.0.0.1:PORT/200: healthy 1 of 2 times in a row",
+      "sipid wait-until-healthy: http://127.0.0.1:PORT/200 is healthy after 5ms (N attempts)",
+    ],
+  ],
+  pidproxy: [
+    [
+      "sipid pidproxy none.pid no-such-program",
+      "sipid pidproxy: cannot run no-such-program: it is not on PATH",
+    ],
+    [
+      "sipid pidproxy none.pid ./no-such-program",
+      "sipid pidproxy: cannot run ./no-such-program: there is no such file",
+    ],
+    [
+      "sipid pidproxy none.pid ./web.log",
+      "sipid pidproxy: cannot run ./web.log: permission denied; make it executable: chmod +x",
+    ],
+    [
+      "printf '#!/none\\n' >script; chmod +x script; sipid pidproxy none.pid ./script",
+      "sipid pidproxy: cannot run ./script: its interpreter, named in its first line, does not exist",
+    ],
+    [
+      "printf 'echo\\n' >script; chmod +x script; sipid pidproxy none.pid ./script",
+      "sipid pidproxy: cannot run ./script: exec format error; it is no program of this machine, or lacks a first line like #!/bin/sh",
+    ],
+    [
+      "sipid pidproxy --wait 50ms none.pid true",
+      "sipid pidproxy: the command ended and left no daemon within 50ms: there is no pidfile none.pid",
+    ],
+    [
+      "sipid pidproxy stale.pid sh -c 'kill -HUP $PPID; sleep 0.2'",
+      "sipid pidproxy: sent SIGHUP to process PID (sleep), the command: pidfile stale.pid is from before the command was started",
+    ],
+    [
+      "sipid pidproxy none.pid sh -c 'kill -HUP $PPID; sleep 0.2'",
+      "sipid pidproxy: sent SIGHUP to process PID (sleep), the command: there is no pidfile none.pid",
+    ],
+    [
+      "sipid pidproxy bad.pid sh -c 'echo x >bad.pid; kill -HUP $PPID; sleep 0.2'",
+      "sipid pidproxy: sent SIGHUP to process PID (sleep), the command: pidfile (bad.pid) does not contain a valid pid",
+    ],
+    [
+      "sipid pidproxy d.pid sh -c 'sleep 0.3 & echo $! >d.pid'",
+      "sipid pidproxy: process PID (sleep) of root.pid ended without having been asked to",
+    ],
+    [
+      "sipid pidproxy d.pid sh -c 'echo 2147483647 >d.pid; kill -HUP $PPID; sleep 0.2'",
+      "sipid pidproxy: sent SIGHUP to process PID (sleep), the command: process PID (d.pid) does not run",
+    ],
+  ],
+  "errors of the operating system": [
+    [
+      "sipid claim --pid 17 --pid-file web.log/web.pid",
+      "sipid claim: cannot create web.log: it is not a directory; use another path",
+    ],
+    [
+      "sipid claim --pid 17 --pid-file web.log/web/web.pid",
+      "sipid claim: cannot create directory web.log/web: not a directory; one of its parents is a file; use another path",
+    ],
+    [
+      "inject 'openat:error=EROFS' stale.pid sipid claim --pid 17 --pid-file stale.pid",
+      "sipid claim: cannot open stale.pid: read-only file system; use a path on a writable file system",
+    ],
+    [
+      "inject 'openat:error=EMFILE' empty.pid sipid claim --pid 17 --pid-file empty.pid",
+      "sipid claim: cannot open empty.pid: too many open files; raise the limit on open files (ulimit -n)",
+    ],
+    [
+      "inject 'openat:error=ENFILE' empty.pid sipid claim --pid 17 --pid-file empty.pid",
+      "sipid claim: cannot open empty.pid: too many open files in system; raise the system's limit on open files (fs.file-max)",
+    ],
+    [
+      "inject 'openat:error=EBUSY' empty.pid sipid claim --pid 17 --pid-file empty.pid",
+      "sipid claim: cannot open empty.pid: device or resource busy; retry, or find what uses it: fuser -v",
+    ],
+    [
+      "inject 'openat:error=ESTALE' empty.pid sipid claim --pid 17 --pid-file empty.pid",
+      "sipid claim: cannot open empty.pid: stale file handle; the file was removed on its server; retry",
+    ],
+    [
+      "inject 'openat:error=ELOOP' empty.pid sipid claim --pid 17 --pid-file empty.pid",
+      "sipid claim: cannot open empty.pid: too many levels of symbolic links; fix the symlinks that point at each other",
+    ],
+    [
+      "inject 'read:error=EIO' stale.pid sipid claim --pid 17 --pid-file stale.pid",
+      "sipid claim: cannot read stale.pid: input/output error; check the kernel log (dmesg): the disk may be failing",
+    ],
+    [
+      "inject 'flock:error=ENOLCK' stale.pid sipid claim --pid 17 --pid-file stale.pid",
+      "sipid claim: cannot lock stale.pid: no locks available; use a path on a file system that has locks, such as /run",
+    ],
+    [
+      "inject 'statx:error=EIO' empty.pid sipid claim --pid 17 --pid-file empty.pid",
+      "sipid claim: cannot open empty.pid: input/output error; check the kernel log (dmesg): the disk may be failing",
+    ],
+    [
+      "inject 'mkdir:error=EROFS' new sipid claim --pid 17 --pid-file new/web.pid",
+      "sipid claim: cannot create directory new: read-only file system; use a path on a writable file system",
+    ],
+    [
+      "inject 'unlink:error=EROFS' stale.pid sipid kill --pid-file stale.pid",
+      "sipid kill: cannot remove stale.pid: read-only file system; use a path on a writable file system",
+    ],
+    [
+      "inject statx:error=EIO link.pid sipid claim --pid 17 --pid-file link.pid",
+      "sipid claim: cannot examine link.pid: input/output error; check the kernel log (dmesg): the disk may be failing",
+    ],
+    [
+      "sipid claim --pid 17 --pid-file $(printf %0256d 0)",
+      "sipid claim: cannot open 0000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000: file name too long; use a shorter path",
+    ],
+    [
+      "inject write:error=ENOSPC .stale.pid.new sipid claim --pid 17 --pid-file stale.pid",
+      "sipid claim: cannot write stale.pid: no space left on device; free some space and retry",
+    ],
+    [
+      "inject write:error=EDQUOT .stale.pid.new sipid claim --pid 17 --pid-file stale.pid",
+      "sipid claim: cannot write stale.pid: disk quota exceeded; free some of the quota and retry",
+    ],
+    [
+      "inject read:error=ENOMEM stale.pid sipid claim --pid 17 --pid-file stale.pid",
+      "sipid claim: cannot read stale.pid: cannot allocate memory; free some memory and retry",
+    ],
+  ],
+};
+
+/** Command lines that are wrong, and what is printed before the line with the hint. */
+const WRONG_USAGE: readonly Message[] = [
+  [
+    "sipid help klil",
+    'sipid help: unknown command "klil": expected claim, kill, status, wait-until-healthy, pidproxy, help, completions; did you mean kill?',
+  ],
+  [
+    "sipid help nothing",
+    'sipid help: unknown command "nothing": expected claim, kill, status, wait-until-healthy, pidproxy, help, completions',
+  ],
+  [
+    "sipid kill --pid-file web.pid --show-stacks=yes",
+    'sipid kill: invalid --show-stacks "yes": expected true or false',
+  ],
+  ["sipid kill --pid-file web.pid stray", 'sipid kill: unexpected operand "stray"'],
+  [
+    "sipid pidproxy web.pid",
+    "sipid pidproxy: missing operands: expected PID_FILE COMMAND [ARG ...]",
+  ],
+  ["sipid kill", "sipid kill: missing required flag --pid-file"],
+  ["sipid kill --pid-file", "sipid kill: missing value for --pid-file"],
+  [
+    "sipid kill --pid-fiel web.pid",
+    "sipid kill: unknown flag --pid-fiel; did you mean --pid-file?",
+  ],
+  ["sipid kill --pid-file web.pid --xyz", "sipid kill: unknown flag --xyz"],
+  [
+    "sipid claim --pid-file web.pid --pid 0",
+    'sipid claim: invalid --pid "0": expected a decimal integer from 1 to 2147483647',
+  ],
+  [
+    "sipid kill --pid-file web.pid --grace-period soon",
+    'sipid kill: invalid --grace-period "soon": expected a duration such as 20s, 1m30s or 500ms',
+  ],
+  [
+    "sipid kill --pid-file web.pid --grace-period 20",
+    'sipid kill: invalid --grace-period "20": missing unit, such as in 20s or 20ms',
+  ],
+  [
+    "sipid kill --pid-file web.pid --grace-period 1d",
+    'sipid kill: invalid --grace-period "1d": unknown unit "d"; expected ns, us, ms, s, m or h',
+  ],
+  [
+    "sipid kill --pid-file web.pid --grace-period -1s",
+    'sipid kill: invalid --grace-period "-1s": must not be negative',
+  ],
+  [
+    "sipid kill --pid-file web.pid --grace-period 10000h",
+    'sipid kill: invalid --grace-period "10000h": must not be longer than 576h',
+  ],
+  [
+    "sipid wait-until-healthy --url https://127.0.0.1:1/ --cert x",
+    "sipid wait-until-healthy: --cert and --key must be given together",
+  ],
+  [
+    "sipid wait-until-healthy --url localhost",
+    'sipid wait-until-healthy: invalid --url "localhost": missing protocol scheme; did you mean http://localhost?',
+  ],
+  [
+    "sipid wait-until-healthy --url http://[",
+    'sipid wait-until-healthy: invalid --url "http://[": expected a URL such as http://127.0.0.1:8080/health',
+  ],
+  [
+    "sipid wait-until-healthy --url http://h/ --timeout 0s",
+    'sipid wait-until-healthy: invalid --timeout "0s": expected more than 0s',
+  ],
+  [
+    "sipid wait-until-healthy",
+    "sipid wait-until-healthy: expected either --url or a command after --",
+  ],
+  [
+    "sipid wait-until-healthy --url tcp://127.0.0.1:1 --header 'A: b'",
+    "sipid wait-until-healthy: --header needs an http or https --url",
+  ],
+  [
+    "sipid wait-until-healthy --url ftp://127.0.0.1:1",
+    'sipid wait-until-healthy: invalid --url "ftp://127.0.0.1:1": unsupported scheme "ftp"; supported are http, https, tcp, unix',
+  ],
+  [
+    "sipid wait-until-healthy --url unix://x",
+    'sipid wait-until-healthy: invalid --url "unix://x": expected unix:///PATH',
+  ],
+  [
+    "sipid wait-until-healthy --url $URL/200 --status 20",
+    'sipid wait-until-healthy: invalid --status "20": expected HTTP statuses such as 200,204 or 200-299,401',
+  ],
+  [
+    "sipid wait-until-healthy --url $URL/200 --header x",
+    "sipid wait-until-healthy: invalid --header \"...\": expected 'NAME: VALUE'",
+  ],
+  [
+    "sipid wait-until-healthy --url $URL/200 --header 'Host : x'",
+    "sipid wait-until-healthy: invalid --header \"...\": expected 'NAME: VALUE'",
+  ],
+  [
+    "sipid wait-until-healthy --url $URL/200 --header 'Connection: x'",
+    'sipid wait-until-healthy: invalid --header "Connection:": "Connection" cannot be set',
+  ],
+  [
+    "sipid wait-until-healthy --url $URL/200 --header \"$(printf 'A: b\\001')\"",
+    'sipid wait-until-healthy: invalid --header "A:": control characters in the value of "A"',
+  ],
+  [
+    "sipid wait-until-healthy --url $URL/200 --successes 0",
+    'sipid wait-until-healthy: invalid --successes "0": expected a number from 1 to 999999',
+  ],
+  [
+    "sipid wait-until-healthy --url tcp://localhost",
+    'sipid wait-until-healthy: invalid --url "tcp://localhost": expected tcp://HOST:PORT, such as tcp://127.0.0.1:6379',
+  ],
+];
+
+/** Messages that take more than a script. The test named here asserts each as a whole. */
+const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
+  "cli/command_line_test.ts": ["waiting 0.ds of 1s: connection refused"],
+  "cli/faults_test.ts": ["already exists: its program is hidden", "when it started is hidden"],
+  "cli/kill_test.ts": [
+    "survived SIGKILL: it is stopped by a debugger; ${path} is kept, so that no second instance " +
+    "starts; fix what it waits for, then retry",
+  ],
+  "cli/trust_test.ts": [
+    "is owned by nobody, but process",
+    "${path}: is owned by nobody, who could change it later; remove it",
+  ],
+  "cli/wait_until_healthy_test.ts": [
+    "HTTP_PROXY: is not the URL of an http, https or socks5 proxy; correct or unset it",
+    "more than 10 redirects, the last one to ${server.url}/0",
+    "302 Found, which redirects to something that is not an http or https URL",
+    "the server closed the connection without an answer",
+    "the answer is not HTTP",
+    "no answer within d",
+    "the host name cannot be resolved",
+  ],
+  "cli/health_http_test.ts": ["HTTP/2 without TLS is not supported"],
+  "cli/tls_test.ts": [
+    "certificate is not valid for the host 127.0.0.1",
+    "certificate has expired",
+    "X.509 version 1 certificates are not supported",
+    "the server uses the certificate of an authority as its own",
+    "certificate signed by unknown authority; trust it with --ca-cert FILE",
+    "the server requires a client certificate; use --cert and --key",
+    "the server does not accept the client certificate",
+    "the server does not speak TLS",
+    "cannot be used as certificate and key: they do not belong together",
+    "the key is encrypted; decrypt it with openssl pkey",
+    "the key is damaged or of an unsupported kind",
+    "cannot be used as an authority: a certificate is damaged",
+    "cannot load the system's certificates; correct or unset SSL_CERT_FILE and SSL_CERT_DIR",
+  ],
+  "unit/process_test.ts": ["in state [RS]"],
+};
+
+/** Texts that no test provokes, and why. */
+const UNPROVOKED: Readonly<Record<string, string>> = {
+  "internal error: …; this is a bug in sipid, report it with the command line": "would be a bug",
+  "… cannot be signalled": "takes a daemon that exits between two system calls",
+  "certificate is not valid yet": "takes a certificate from the future",
+  "invalid certificate: $1": "whatever the TLS library will report besides the known reasons",
+  "…it no longer exists": "takes a pidfile that is removed between two system calls",
+  "in a hidden state": "takes a process that survives SIGKILL and that /proc hides",
+  "in uninterruptible sleep, waiting for a device or a file server": "takes a broken device",
+  "a zombie whose other threads are running": "takes a broken device, and threads that wait for it",
+  "its start time is hidden, so it cannot be compared with the claim record":
+    "takes a claim in view of a /proc that is hidden afterwards",
+  "is not the one that was claimed, before a reboot": "takes a reboot",
+  "a hidden program": "takes a program that only root may read, of a process of another user",
+  "and the owner of … is hidden": "takes a root without a view of /proc",
+  "…: its … … is owned by …, …": "takes a directory of another user; see trust_test.ts",
+  "keep the pidfile in a directory of root's": "the hint of the former",
+  "run this as the user of that process, or remove the pidfile": "a hint; see trust_test.ts",
+  "…: can be replaced by group … (… has mode …), which may not signal …":
+    "takes a directory of another group; see trust_test.ts",
+  "chmod g-w …, or write the pidfile with sipid claim": "the hint of the former",
+  "its descriptor cannot be found": "takes a /proc of another namespace and a umask",
+  "only … of the … digits of … fit": "takes a disk with room for half a number",
+  "…: too many symlinks on the way": "the kernel refuses such a path before",
+  "cannot read the symlink …": "takes a symlink that is removed between two system calls",
+  "cannot open …: another process holds it up, with a lease or a FIFO; find it with: fuser -v …":
+    "takes a lease, which only file servers take",
+  "…: is owned by …, …": "see trust_test.ts",
+  "no connection within …": "takes a host that answers nothing",
+  "certificate was revoked": "takes a revocation list, which the runtime does not load",
+  "the answer is not HTTP, or the connection broke off": "depends on the moment of the failure",
+};
+
+/** Texts of one word, which many messages contain, and what they are part of. */
+const FRAGMENTS: Readonly<Record<string, string>> = {
+  "process …": "the name of a process whose program is hidden",
+  "process … (…)": "the name of a process",
+  "running since …Z (…)": "of a process, by a `claim` that fails",
+  "proxy …": "the name of a proxy",
+  "run …": "before the command in a hint",
+  'invalid --… "…": …': "before what is expected of the value",
+  "… (expected …)": "after the status of an answer",
+  "status …": "of an answer without a status text",
+  "sipid …:": "the prefix of every message",
+  "sipid …\n": "the version",
+  ", up …": "of a running process, in `status`",
+  "running ………": "of a running process, in `status`",
+  "… attempt…": "counts the probes of a wait",
+  "removed …": "by `kill`: a pidfile",
+  "warning: …": "before what `kill` refuses",
+  "warning: …; …": "before what `kill` refuses",
+  "… … after …": "what a process did, and when",
+  "user …": "a user without a name",
+  " of …": "before the user of a process",
+  " --exec …": "in a hint",
+  "chmod … …": "a hint",
+  "ignoring …=…: …": "by `wait-until-healthy`: a variable that names no certificates",
+};
+
+/** Texts in a call or property of this name are not messages, and why. */
+const NOT_MESSAGES: Readonly<Record<string, string>> = {
+  import: "the path of a module",
+  flag: "help: repository_test.ts compares it with the man page",
+  flagSwitch: "help",
+  pidFileFlag: "help",
+  entry: "help: the purpose of a command",
+  operands: "help",
+  statuses: "help",
+  examples: "help",
+  RegExp: "a pattern",
+};
+
+/** Texts that look like messages, and what they are. */
+const OTHER_TEXTS: Readonly<Record<string, string>> = {
+  " /proc proc ": "a part of /proc/self/mounts",
+  "Failed to ensure": "the beginning of an error of @std/fs",
+  "PRIVATE KEY": "a part of a PEM file",
+  "client error (": "the beginning of an error of the runtime",
+  "the probe's limit": "names an exception that is caught",
+  "… (deleted)": "what /proc/PID/exe ends with",
+  "Basic …": "a header",
+  "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00": "a request",
+  "failed to lookup address information": "the beginning of an error of the runtime",
+  "the deadline": "names an exception that is caught",
+  "interrupted by …": "names an exception that is caught",
+  " and ": "joins the names of variables",
+};
+
+/** Files without messages, and why. */
+const WITHOUT_MESSAGES: Readonly<Record<string, string>> = {
+  "lib/cli/help.ts": "help: command_line_test.ts reads it",
+  "lib/cli/completions.ts": "scripts: completions_test.ts runs them",
+};
+
+const PREPARE = `PATH=$PWD/bin:$PATH
+inject() {
+  call=$1 file=$2; shift 2
+  [ "$file" = any ] || set -- -P "$PWD/$file" -P "$file" "$@"
+  strace -f -qqq -o /dev/null -e "inject=$call" "$@"
+}
+`;
+
+/** A TLS record: a fatal alert. Source: RFC 8446, section 6. */
+const HANDSHAKE_FAILURE = Uint8Array.from([0x15, 3, 3, 0, 2, 2, 0x28]);
+
+/** Replaces what differs from run to run. */
+function plain(text: string): string {
+  return text
+    .replace(/^strace: .*\n/gm, "")
+    .replace(/^\d{4}-\S+Z /gm, "")
+    .replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, "TIME")
+    // The name too: for a moment, a process has that of the shell which becomes it.
+    .replace(/(process|running) \d+ \((?!\S+\.pid\))\S+\)/g, "$1 PID (sleep)")
+    .replace(/process \d+ \(/g, "process PID (")
+    .replace(/\/\S+\/sipid-test-\w+/g, "DIR")
+    .replace(/\(sleep\) of [\w-]+/g, "(sleep) of root")
+    .replaceAll("/usr/bin/", "/bin/")
+    .replace(/after \d+ attempts?/g, "after N attempts")
+    .replace(/127\.0\.0\.1:\d{5}/g, "127.0.0.1:PORT")
+    .replace(/\(\d+ attempts?\)/g, "(N attempts)")
+    .replace(/(after|up) \d[\d.]*(us|ms|s|m)(?! of)/g, "$1 5ms")
+    .replace(/\(\d+s\)/g, "(0s)");
 }
 
-const PROVOKED: readonly Provoked[] = [
-  // claim
-  {
-    words: ": it is not a directory; choose another path",
-    args: "claim --pid 17 --pid-file web.log/web.pid",
-    said: /^sipid claim: cannot create web\.log: it is not a directory; choose another path\n$/,
-  },
-  {
-    words: "another process is locking ",
-    args: "claim --pid 17 --pid-file locked.pid",
-    said:
-      /^sipid claim: another process is locking locked\.pid: process \d+ \(sleep\); wait for it to end, or find it with: fuser -v locked\.pid\n$/,
-  },
-  {
-    words: ", not a regular file; give the path of the pidfile itself",
-    args: "claim --pid 17 --pid-file /",
-    said:
-      /^sipid claim: \/ is a directory, not a regular file; give the path of the pidfile itself\n$/,
-  },
-  {
-    words: "; give the path of the program itself",
-    args: "claim --pid 17 --pid-file web.pid --exec /nonexistent",
-    said:
-      /^sipid claim: --exec: there is no program \/nonexistent; give the path of the program itself\n$/,
-  },
-  {
-    words: ": took the pidfile ",
-    args: "claim --pid 17 --pid-file web.pid --exec /bin/true",
-    said:
-      /^sipid claim: process \d+ \([^)]+\) is not \/bin\/true: took the pidfile web\.pid over\n$/,
-  },
-  // kill
-  {
-    words: ": nothing to kill",
-    args: "kill --pid-file none.pid",
-    said: /^sipid kill: there is no pidfile none\.pid: nothing to kill\n$/,
-  },
-  {
-    words: ") does not contain a valid pid; nothing was signalled and the file is kept: ",
-    args: "kill --pid-file bad.pid",
-    said:
-      /^sipid kill: pidfile \(bad\.pid\) does not contain a valid pid; nothing was signalled and the file is kept: look into it, and remove it if its process is gone\n$/,
-  },
-  {
-    words: "removed ",
-    args: "kill --pid-file stale.pid",
-    said: /^sipid kill: process 2147483647 does not run: removed the stale pidfile stale\.pid\n$/,
-  },
-  {
-    words: " exited after ",
-    args: "kill --pid-file web.pid",
-    said:
-      /^sipid kill: sent SIGTERM to process \d+ \([^)]+\)\n.*sipid kill: process \d+ \([^)]+\) exited after \d+(ms|us)\n.*sipid kill: removed web\.pid\n$/,
-  },
-  {
-    words: "; the next claim will see that it is stale",
-    args: "kill --pid-file locked.pid",
-    said:
-      /^sipid kill: process 2147483647 does not run: left locked\.pid: another process is locking locked\.pid: .*; the next claim will see that it is stale\n$/,
-  },
-  // wait-until-healthy
-  {
-    words: ": does not contain a valid pid; nothing to wait for",
-    args: "wait-until-healthy --url http://127.0.0.1:2/ --pid-file bad.pid",
-    said:
-      /sipid wait-until-healthy: bad\.pid: does not contain a valid pid; nothing to wait for\n$/,
-  },
-  {
-    words: "; see the log of the service",
-    args: "wait-until-healthy --url http://127.0.0.1:2/ --pid-file stale.pid",
-    said:
-      /sipid wait-until-healthy: stale\.pid: process 2147483647 is not running; see the log of the service\n$/,
-  },
-  {
-    words: "healthcheck unhealthy (url '",
-    args: "wait-until-healthy --url http://127.0.0.1:2/ --timeout 100ms",
-    said:
-      /sipid wait-until-healthy: waiting for http:\/\/127\.0\.0\.1:2\/: connection refused\n.*sipid wait-until-healthy: healthcheck unhealthy \(url 'http:\/\/127\.0\.0\.1:2\/' was not healthy after 1 attempt[^)]*\): connection refused\n$/,
-  },
-  {
-    words: "waiting for ",
-    args: "wait-until-healthy --url http://127.0.0.1:2/ --timeout 100ms",
-    said: /^sipid wait-until-healthy: waiting for http:\/\/127\.0\.0\.1:2\/: connection refused\n/,
-  },
-  {
-    words: '"; use a PEM file',
-    args: "wait-until-healthy --url https://127.0.0.1:2/ --ca-cert bad.pid",
-    said: /^sipid wait-until-healthy: bad\.pid: contains no "BEGIN CERTIFICATE"; use a PEM file\n$/,
-  },
-  {
-    words: "cannot read ",
-    args: "wait-until-healthy --url https://127.0.0.1:2/ --ca-cert none.pem",
-    said: /^sipid wait-until-healthy: cannot read none\.pem: no such file or directory\n$/,
-  },
-  // pidproxy
-  {
-    words: ": it is not on PATH",
-    args: "pidproxy web.pid no-such-program",
-    said: /^sipid pidproxy: cannot run no-such-program: it is not on PATH\n$/,
-  },
-  {
-    words: ": there is no such file",
-    args: "pidproxy web.pid ./no-such-program",
-    said: /^sipid pidproxy: cannot run \.\/no-such-program: there is no such file\n$/,
-  },
-  {
-    words: "the command ended and left no daemon within ",
-    args: "pidproxy --wait 50ms none.pid true",
-    said:
-      /^sipid pidproxy: the command ended and left no daemon within 50ms: there is no pidfile none\.pid\n$/,
-  },
-  // the command line
-  ...([
-    ["kill --pid-file web.pid --show-stacks=yes", "expected true or false"],
-    ["kill --pid-file web.pid stray", 'unexpected operand "'],
-    ["pidproxy web.pid", "missing operands: expected "],
-    ["help klil", 'unknown command "klil": expected '],
-    ["kill", "missing required flag --"],
-    ["kill --pid-file", "missing value for --"],
-    ["kill --pid-fiel x", "unknown flag "],
-    ["wait-until-healthy --url http://h/ --cert x", "--cert and --key must be given together"],
-    ["wait-until-healthy --url h:80/", "missing protocol scheme; did you mean "],
-    ["wait-until-healthy --url ftp://h/", 'unsupported scheme "'],
-    [
-      "wait-until-healthy --url http://[",
-      "expected a URL such as http://127.0.0.1:8080/health",
-    ],
-    ["claim --pid-file x --pid 0", "expected a decimal integer from 1 to 2147483647"],
-    ["kill --pid-file x --grace-period 1d", 'invalid --grace-period "1d": unknown unit "d"; '],
-    ["wait-until-healthy --url http://h/ --timeout 0s", "expected more than 0s"],
-  ] as const).map(([args, words]) => ({
-    words,
-    args,
-    // Which flag or word, what is wrong with it, and where the usage is.
-    said: new RegExp(
-      `^sipid [a-z-]+: .*${
-        words.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&")
-      }.*\n.*sipid [a-z-]+: run 'sipid [a-z-]+ --help' for usage\n$`,
-    ),
-  })),
-  {
-    words: 'unknown command "',
-    args: "stop",
-    said: /^sipid: unknown command "stop"\n.*sipid: run 'sipid help' for the commands\n$/,
-  },
-];
+/** Runs a script and returns the lines it prints, first on stdout, then on stderr. */
+async function print(script: string): Promise<string[]> {
+  using dir = new TempDir();
+  await using job = new Job("exec sleep 600");
+  await until(() => readIfExists(`/proc/${job.pid}/comm`) === "sleep\n", "the job is sleep");
+  dir.write("web.pid", String(job.pid));
+  dir.write("root.pid", Deno.uid() === 0 ? String(job.pid) : "1");
+  dir.write("stale.pid", "2147483647");
+  dir.write("bad.pid", "web\n");
+  dir.write("empty.pid", "");
+  dir.write("web.log", "");
+  await using _locker = await lockedElsewhere(dir.write("locked.pid", "2147483647"));
+  Deno.mkdirSync(dir.file("bin"));
+  Deno.symlinkSync(SIPID, dir.file("bin/sipid"));
+  await using web = httpServer(async ({ url, signal }) => {
+    const path = new URL(url).pathname.slice(1);
+    if (path === "kill") {
+      await job[Symbol.asyncDispose]();
+      await new Promise((resolve) => signal.addEventListener("abort", resolve));
+    }
+    return new Response(null, { status: Number(path) || 503 });
+  });
+  const answer = (bytes: Uint8Array): Server =>
+    rawServer(async (connection) => {
+      await readRequest(connection);
+      await connection.write(bytes);
+    });
+  await using alert = answer(HANDSHAKE_FAILURE);
+  await using deny = answer(new TextEncoder().encode("HTTP/1.1 407 Denied\r\n\r\n"));
+  await using close = rawServer((connection) => Promise.resolve(connection.close()));
+  const { stdout, stderr } = await run("sh", ["-c", PREPARE + script], {
+    cwd: dir.path,
+    env: {
+      JOB: String(job.pid),
+      NOBODY: AS_NOBODY.join(" "),
+      AS_ROOT: Deno.uid() === 0 ? "" : "unshare --map-root-user",
+      URL: web.url,
+      ALERT: String(alert.port),
+      DENY: String(deny.port),
+      CLOSE: String(close.port),
+    },
+  });
+  assertNotMatch(stderr, INTERNALS);
+  return plain(stdout + stderr).trimEnd().split("\n");
+}
 
-/** Those that take more than a call, and the test that has them. */
-const ELSEWHERE: readonly (readonly [words: string, test: string])[] = [
-  ["ignoring ", "tls_test.ts"],
-  [": cannot be used as certificate and key: ", "tls_test.ts"],
-  [": cannot be used as an authority: ", "tls_test.ts"],
-  ["cannot create the directory ", "faults_test.ts"],
-  ["cannot write ", "faults_test.ts"],
-  ["cannot open ", "faults_test.ts"],
-  [
-    ": is not the URL of an http, https or socks5 proxy; correct or unset it",
-    "wait_until_healthy_test.ts",
-  ],
-  ["cannot run ", "pidproxy_test.ts"],
-  ["cannot tell which program ", "status_test.ts"],
-  [" ended without having been asked to", "pidproxy_test.ts"],
-  ["sent ", "pidproxy_test.ts"],
-  ["no permission to send ", "kill_test.ts"],
-  ["warning: ", "status_test.ts"],
-  [" is healthy after ", "wait_until_healthy_test.ts"],
-  [" was not signalled", "trust_test.ts"],
-  [" still runs after the grace period of ", "kill_test.ts"],
-  [" survived SIGKILL; it is ", "kill_test.ts"],
-  [", which was written anew meanwhile", "kill_test.ts"],
-  // Provoked by failing system calls, whose every message is looked at there.
-  ["cannot look at ", "../stress/faults.ts"],
-  ["cannot remove ", "../stress/faults.ts"],
-  ["cannot lock ", "../stress/faults.ts"],
-  // A write(2) of ten bytes that takes some of them only; and a file gone within microseconds.
-  ["there was room for ", ""],
-  [" is gone already", ""],
-  ["cannot load the system's certificates; correct ", "tls_test.ts"],
-  // A fault of ours.
-  ["internal error: ", ""],
-];
+for (const [command, messages] of Object.entries(MESSAGES)) {
+  for (const [script, ...lines] of messages) {
+    Deno.test(`messages of ${command}: ${script}`, async () => {
+      assertEquals(await print(script), lines);
+    });
+  }
+}
 
-for (const { args, said, words } of PROVOKED) {
-  Deno.test(`sipid ${args} says all there is to say`, async () => {
-    using dir = new TempDir();
-    await using job = await fixture("exits_on_term");
-    dir.write("web.pid", String(job.pid));
-    dir.write("stale.pid", "2147483647");
-    dir.write("bad.pid", "web\n");
-    dir.write("empty.pid", "");
-    dir.write("web.log", "");
-    await using _locker = await lockedElsewhere(dir.write("locked.pid", "2147483647"));
-    const { code, stderr } = await run(SIPID, args.split(" "), { cwd: dir.path });
-    const text = stderr.replace(/^\S+Z sipid/, "sipid");
-    assertMatch(text, said);
-    assert(code <= 2 || code === 126 || code === 127, words);
-    assertNotMatch(stderr, INTERNALS);
+for (const [script, ...lines] of WRONG_USAGE) {
+  Deno.test(`wrong usage: ${script}`, async () => {
+    const printed = await print(script);
+    const [prefix] = /^sipid [a-z-]+/.exec(script)!;
+    assertEquals(printed, [...lines, `${prefix}: run '${prefix} --help' for usage`]);
   });
 }
 
-/** The messages in the source: where a text is told, or becomes a refusal. */
-function sites(): { file: string; literal: string }[] {
-  const told =
-    /(new (?:CommandError|UsageError|LockedElsewhere)|(?<![\w.])(?:info|error|report|attempt|toCommandError))\(\s*(`(?:[^`\\]|\\.)*`|"(?:[^"\\]|\\.)*")/g;
-  const found = [];
-  for (const directory of ["lib/", "commands/", ""]) {
-    for (const { name } of Deno.readDirSync(ROOT + directory)) {
-      // errors.ts puts together what others say.
-      if (!name.endsWith(".ts") || name === "errors.ts") continue;
-      const source = Deno.readTextFileSync(ROOT + directory + name);
-      for (const [, , literal] of source.matchAll(told)) {
-        found.push({ file: directory + name, literal: literal!.slice(1, -1) });
-      }
-    }
-  }
-  return found;
+const sourceTexts = allTexts().filter(({ file, text, context }) =>
+  /[a-z]{2}/i.test(text) && text.includes(" ") && !(file in WITHOUT_MESSAGES) &&
+  !context.some((name) => name in NOT_MESSAGES)
+);
+
+/** The words of a text that are in the source, without what is filled in. */
+function wordsOf(text: string): string[] {
+  return text.replace(/…|\$\d/g, " ").match(/[a-z]+/gi) ?? [];
 }
 
-Deno.test("every message of the source is in the table, and every one of the table in the source", () => {
-  const all = sites();
-  assert(all.length > 50);
-  const known = [...PROVOKED.map(({ words }) => words), ...ELSEWHERE.map(([words]) => words)];
-  // What is made of other messages alone has no words of its own.
-  const unknown = all.filter(({ literal }) =>
-    /[a-z]{3}/.test(literal.replace(/\$\{[^}]*\}/g, "")) &&
-    !known.some((words) => literal.includes(words.trim()))
+const known = [...Object.values(MESSAGES), WRONG_USAGE]
+  .flatMap((messages) => messages.flatMap(([, ...lines]) => lines))
+  .concat(Object.values(ELSEWHERE).flat(), "sipid kill: run 'sipid kill --help' for usage");
+
+/** Whether a text is in a message that is compared as a whole. */
+function isProvoked({ text }: SourceText): boolean {
+  const pattern = patternOf(text);
+  return known.some((message) => pattern.test(message));
+}
+
+Deno.test("every text in the source is in a message of the table", () => {
+  const unlisted = sourceTexts.filter((text) =>
+    ![UNPROVOKED, FRAGMENTS, OTHER_TEXTS].some((texts) => text.text in texts) &&
+    (wordsOf(text.text).length < 2 || !isProvoked(text))
   );
-  assertEquals(unknown, []);
-  const gone = known.filter((words) => !all.some(({ literal }) => literal.includes(words.trim())));
-  assertEquals(gone, []);
+  assertEquals(unlisted.map(({ file, line, text }) => `${file}:${line}: ${text}`), []);
 });
 
-Deno.test("what is provoked elsewhere is", () => {
-  for (const [words, test] of ELSEWHERE) {
-    if (test === "") continue;
-    const text = Deno.readTextFileSync(`${ROOT}tests/cli/${test}`);
-    const isThere = text.includes(words.trim()) || test.endsWith("faults.ts");
-    assert(isThere, `${words} in ${test}`);
-  }
+Deno.test("every entry that is not provoked here belongs to a text in the source", () => {
+  const texts = sourceTexts.map(({ text }) => text);
+  const patterns = texts.filter((text) => wordsOf(text).length > 1).map(patternOf);
+  const stale = [
+    ...[UNPROVOKED, FRAGMENTS, OTHER_TEXTS].flatMap(Object.keys).filter((it) =>
+      !texts.includes(it)
+    ),
+    ...Object.values(ELSEWHERE).flat().filter((it) => !patterns.some((one) => one.test(it))),
+  ];
+  assertEquals(stale, []);
 });
+
+for (const [test, messages] of Object.entries(ELSEWHERE)) {
+  Deno.test(`${test} has the messages that are said to be there`, () => {
+    // Without the backslashes of patterns, and with concatenated strings as one.
+    const source = Deno.readTextFileSync(`${ROOT}tests/${test}`).replaceAll("\\", "")
+      .replace(/["`] \+\s*["`]/g, "");
+    assertEquals(messages.filter((message) => !source.includes(message)), []);
+  });
+}

@@ -96,7 +96,7 @@ Deno.test("wait does not trust an unknown authority", async () => {
   await using server = tlsServer(await authority.sign("web"));
   expectResult(await wait(server.url), {
     code: 1,
-    stderr: /attempts?\): certificate signed by unknown authority/,
+    stderr: /attempts?\): certificate signed by unknown authority; trust it with --ca-cert FILE\n/,
   });
 });
 
@@ -135,6 +135,25 @@ Deno.test("wait ignores certificate variables that name missing files", async ()
   expectResult(await run(SIPID, args, { env, clearEnv: true }), {
     code: 0,
     stderr: "ignoring SSL_CERT_FILE=/no/such.pem: no such file or directory",
+  });
+});
+
+Deno.test("wait rejects a certificate of X.509 version 1, and that of an authority", async () => {
+  using authority = await Authority.create();
+  const web = await authority.sign("web");
+  // Signed by its own key and without extensions.
+  const v1 = { cert: authority.file("v1.pem"), key: web.key };
+  const sign = ["x509", "-req", "-in", authority.file("web.csr"), "-signkey", v1.key];
+  await openssl(...sign, "-out", v1.cert);
+  const own = { cert: authority.cert, key: authority.file("ca.key") };
+  await using server = tlsServer(own);
+  expectResult(await wait(server.url, "--cert", v1.cert, "--key", v1.key), {
+    code: 1,
+    stderr: ": X.509 version 1 certificates are not supported\n",
+  });
+  expectResult(await wait(server.url, "--ca-cert", own.cert), {
+    code: 1,
+    stderr: "): the server uses the certificate of an authority as its own\n",
   });
 });
 
