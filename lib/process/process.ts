@@ -49,7 +49,7 @@ function answersSignalZero(pid: Pid): boolean {
 }
 
 /** A zombie has exited and waits to be reaped, unless other threads of it still run. */
-function hasExited({ state, threads }: Stat): boolean {
+export function hasExited({ state, threads }: Stat): boolean {
   return (state === "Z" || state === "X") && threads <= 1;
 }
 
@@ -125,7 +125,8 @@ export function describe({ pid, program }: Process): string {
   return program === undefined ? `process ${pid}` : `process ${pid} (${program})`;
 }
 
-function readStat({ directory }: Process): Stat | undefined {
+/** Returns what /proc says about it, also while it is a zombie; undefined if that is hidden. */
+export function readStat({ directory }: Process): Stat | undefined {
   const text = directory === undefined ? undefined : readProc(`${directory}/stat`);
   return text ? parseStat(text) : undefined;
 }

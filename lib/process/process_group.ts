@@ -1,0 +1,162 @@
+/**
+ * Process groups. A group's number is a PID: of the process that leads it, or led it.
+ *
+ * The kernel gives a number to no other process or group as long as it is the PID of a process or
+ * the group of one, zombies included. So the group is known to be the same one while its leader, or
+ * a process that was seen in it before, is still there. After that the number may belong to anybody,
+ * and is never signalled. Source: setpgid(2), kill(2), proc(5).
+ */
+import { errnoOf } from "../errors.ts";
+import { parsePid, type Pid } from "./pid.ts";
+import { parseStat, procHides, readProc, type Stat } from "./proc.ts";
+import { hasExited, type HeldProcess, isStopped, type Process, readStat } from "./process.ts";
+import type { Outcome, Target } from "./schedule.ts";
+import { waitForExit } from "./wait_for_exit.ts";
+
+/**
+ * Milliseconds between two looks at the members while one of them is being waited for: those that
+ * were forked since must be known before their parents exit.
+ */
+const REFRESH_INTERVAL_MS = 100;
+
+/** A process that is always there, and not ours. */
+const INIT = 1 as Pid;
+
+/** The group that a process leads. */
+export class ProcessGroup implements Target {
+  readonly #leader: HeldProcess;
+  /** Start ticks of the processes that were seen in the group, by PID. */
+  #seen = new Map<Pid, number>();
+
+  /** Use `findGroup`, which checks that it leads one. */
+  constructor(leader: HeldProcess) {
+    this.#leader = leader;
+    this.members();
+  }
+
+  /** Its number. */
+  get id(): Pid {
+    return this.#leader.pid;
+  }
+
+  /**
+   * Returns the processes of the group that are running, and remembers them: with a leader that may
+   * exit unexpectedly, call this from time to time.
+   */
+  members(): Process[] {
+    const members: Process[] = [];
+    for (const { process, isRunning } of findMembers(this.id)) {
+      // Checked after it was read: what pins the number now has pinned it then.
+      if (this.#isPinned()) this.#seen.set(process.pid, process.startTicks!);
+      else if (this.#isRecycled()) return [];
+      if (isRunning) members.push(process);
+    }
+    return members;
+  }
+
+  /** Returns whether the number still belongs to this group for certain. */
+  #isPinned(): boolean {
+    if (readStat(this.#leader)?.startTicks === this.#leader.startTicks) return true;
+    for (const [pid, startTicks] of this.#seen) {
+      const stat = statOf(pid);
+      if (stat?.startTicks === startTicks && stat.group === this.id) return true;
+      this.#seen.delete(pid);
+    }
+    return false;
+  }
+
+  /** Returns whether another process has the leader's PID: then nothing of the group is left. */
+  #isRecycled(): boolean {
+    const stat = statOf(this.id);
+    return stat !== undefined && stat.startTicks !== this.#leader.startTicks;
+  }
+
+  /** Sends a signal to all processes of the group, as one operation of the kernel. */
+  send(signal: Deno.Signal): Outcome {
+    if (this.members().length === 0) return "exited";
+    if (!this.#isPinned()) return "unclear";
+    try {
+      Deno.kill(-this.id, signal);
+      return "sent";
+    } catch (error) {
+      if (errnoOf(error) === "ESRCH" || error instanceof Deno.errors.NotFound) return "exited";
+      if (error instanceof Deno.errors.PermissionDenied) return "denied";
+      throw error;
+    }
+  }
+
+  /** Waits until no process of the group is running. */
+  async waitForExit(timeoutMs: number): Promise<boolean> {
+    const until = performance.now() + timeoutMs;
+    for (;;) {
+      const [member] = this.members();
+      if (member === undefined) return true;
+      const left = until - performance.now();
+      if (left <= 0) return false;
+      await waitForExit(member, Math.min(left, REFRESH_INTERVAL_MS));
+    }
+  }
+
+  /** Returns whether a signal has stopped one of its processes. */
+  isStopped(): boolean {
+    return this.members().some(isStopped);
+  }
+}
+
+/**
+ * Returns the group that a process leads, or why only the process itself can be signalled, to
+ * follow its description.
+ */
+export function findGroup(leader: HeldProcess): ProcessGroup | string {
+  const stat = readStat(leader);
+  if (stat === undefined || stat.startTicks !== leader.startTicks || !showsAll()) {
+    return "is in a process group that /proc hides";
+  }
+  if (stat.group !== leader.pid) return "leads no process group";
+  if (stat.group === ownGroup()) return "leads the process group that sipid itself is in";
+  return new ProcessGroup(leader);
+}
+
+/** Returns whether /proc shows all processes, those of other users too. */
+function showsAll(): boolean {
+  return !procHides() || statOf(INIT) !== undefined;
+}
+
+/**
+ * Returns the running processes of the group that a process led which has exited. It may be a later
+ * group with the same number, so they are for messages and for waiting, not for signals. Where
+ * another process has the number as its PID, it certainly is, and nothing is returned.
+ */
+export function leftoversOf(leader: Pid): Process[] {
+  if (statOf(leader) !== undefined || leader === ownGroup()) return [];
+  return [...findMembers(leader)].flatMap((it) => it.isRunning ? [it.process] : []);
+}
+
+/** Returns the process group of this program; undefined if that is hidden. */
+export function ownGroup(): number | undefined {
+  return statOf("self")?.group;
+}
+
+interface Member {
+  readonly process: Process;
+  /** False for a zombie. */
+  readonly isRunning: boolean;
+}
+
+function* findMembers(group: number): Generator<Member> {
+  for (const { name } of Deno.readDirSync("/proc")) {
+    const pid = parsePid(name);
+    const stat = pid === undefined ? undefined : statOf(pid);
+    if (pid === undefined || stat?.group !== group) continue;
+    const { startTicks, program, isKernelThread } = stat;
+    yield {
+      process: { pid, startTicks, program, isKernelThread, directory: name },
+      isRunning: !hasExited(stat),
+    };
+  }
+}
+
+function statOf(pid: Pid | "self"): Stat | undefined {
+  const text = readProc(`${pid}/stat`);
+  return text ? parseStat(text) : undefined;
+}
