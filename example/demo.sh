@@ -30,7 +30,6 @@ printf '$ ./start &\n'
 job=$!
 
 title 'After the start: wait until the service is healthy'
-until [ -s "$RUN_DIR/web.pid" ]; do sleep 0.02; done
 run sipid wait-until-healthy --url "http://127.0.0.1:$PORT/health" \
   --timeout 10s --polling-frequency 100ms --pid-file "$RUN_DIR/web.pid"
 printf '%s contains %s\n' "$RUN_DIR/web.pid" "$(cat "$RUN_DIR/web.pid")"

@@ -76,7 +76,9 @@ if set and not empty, turns off the colour of error messages on a terminal.
 .It Ev PATH
 lists the directories that
 .Cm pidproxy
-searches for COMMAND.
+and
+.Cm wait-until-healthy
+search for COMMAND.
 .El
 .Sh FILES
 .Bl -tag -width Ds
@@ -142,9 +144,16 @@ function synopsis({ name, flags, operands }: Command): string[] {
 
 /** Converts `PID_FILE COMMAND [ARG ...]` to requests of mdoc(7). */
 function operandWords(usage: string): string[] {
-  return [...usage.matchAll(/\[(.*?)\]|[^ ]+/g)].map(([word, optional]) =>
-    optional === undefined ? `.Ar ${word.replaceAll("|", " | ")}` : `.Op Ar ${optional}`
+  return [...usage.matchAll(/\[(.*)\]$|[^ ]+/g)].map(([word, optional]) =>
+    optional === undefined ? `.Ar ${word.replaceAll("|", " | ")}` : `.Op ${optionalWords(optional)}`
   );
+}
+
+/** An `Op` inside another ends with the line, as its brackets do. */
+function optionalWords(usage: string): string {
+  return usage.replaceAll("]", "").split(" ").map((word) =>
+    word === "--" ? "Fl -" : word === "..." ? word : `Ar ${word}`.replace("Ar [", "Op Ar ")
+  ).join(" ");
 }
 
 function description(command: Command): string[] {
