@@ -42,7 +42,7 @@ const httpFlags = {
   ).repeated(),
   "unix-socket": flag(
     "PATH",
-    "connect to this socket instead of the URL's host",
+    "connect to this socket instead of the host of an http URL",
     path,
   ).optional(),
   "ca-cert": flag("FILE", "also trust these authorities (PEM)", path).optional(),
@@ -183,6 +183,9 @@ function proberFor(values: Values<typeof flags>, operands: readonly string[]): P
   if (url!.kind !== "http") return new SocketProber(url!);
   if ((values.cert === undefined) !== (values.key === undefined)) {
     throw new UsageError("--cert and --key must be given together");
+  }
+  if (values["unix-socket"] !== undefined && url!.url.protocol === "https:") {
+    throw new UsageError("--unix-socket needs an http --url: TLS over it is not supported");
   }
   for (const warning of trustSystemCertificates()) info(warning);
   return new HttpProber(url!, {

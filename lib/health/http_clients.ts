@@ -70,6 +70,8 @@ export class HttpClients {
   async for(url: URL, isTrusted: boolean, signal: AbortSignal): Promise<Client> {
     const { unixSocket, proxies } = this.#options;
     if (unixSocket !== undefined) {
+      // The runtime would ask in plain text.
+      if (url.protocol === "https:") throw new Error("TLS over a Unix socket is not supported");
       const via = { transport: "unix", path: unixSocket } as const;
       return this.#client(url, { isTrusted, via }, unixSocket);
     }
@@ -78,13 +80,13 @@ export class HttpClients {
       const peer = `proxy ${redactUrl(proxy)}`;
       return this.#client(url, { isTrusted, via: { url: proxy } }, peer);
     }
+    // The runtime tries one family after the other by itself, but waits for a silent address. With
+    // TLS there is no other way: the name of the host could not be checked.
     const { hostname, port } = endpointOf(url);
-    const address = await findAddress(hostname, port, signal);
+    const address = url.protocol === "http:"
+      ? await findAddress(hostname, port, signal)
+      : undefined;
     if (address === undefined) return this.#client(url, { isTrusted });
-    if (url.protocol === "https:") {
-      return this.#client(url, { isTrusted, via: { transport: "tcp", hostname: address, port } });
-    }
-    // Through `via` an http server would be asked as a proxy is, which not all of them understand.
     const direct = new URL(url);
     direct.hostname = address.includes(":") ? `[${address}]` : address;
     return { ...this.#client(direct, { isTrusted, setsHost: true }), host: url.host };

@@ -314,3 +314,93 @@ Deno.test("wait reports that the system's certificates cannot be loaded", async 
       "cannot load the system's certificates; correct or unset SSL_CERT_FILE and SSL_CERT_DIR",
   });
 });
+
+Deno.test("the reason names the target of a redirect whose certificate is not trusted", async () => {
+  using authority = await Authority.create();
+  await using target = tlsServer(await authority.sign("web"));
+  await using server = httpServer(() =>
+    new Response(null, { status: 302, headers: { location: `${target.url}/there` } })
+  );
+  expectResult(await wait(server.url), {
+    code: 1,
+    stderr: `: ${target.url}/there: certificate signed by unknown authority; ` +
+      "trust it with --ca-cert FILE\n",
+  });
+});
+
+Deno.test("an X.509 version 1 certificate is named as such", async () => {
+  using authority = await Authority.create();
+  const [cert, key] = [authority.file("v1.pem"), authority.file("v1.key")];
+  const request = authority.file("v1.csr");
+  const ec = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
+  await openssl("req", ...ec, "-subj", "/CN=127.0.0.1", "-keyout", key, "-out", request);
+  // Without extensions openssl makes version 1.
+  const ca = ["-CA", authority.cert, "-CAkey", authority.file("ca.key"), "-CAcreateserial"];
+  await openssl("x509", "-req", "-in", request, ...ca, "-out", cert);
+  const serve = ["s_server", "-accept", "127.0.0.1:0", "-www", "-cert", cert, "-key", key];
+  await using server = await Running.start("openssl", serve, {
+    awaited: "ACCEPT.*",
+    stderr: "null",
+  });
+  const port = (await server.line(/^ACCEPT .*:(\d+)$/m))[1];
+  expectResult(await wait(`https://127.0.0.1:${port}/`, "--ca-cert", authority.cert), {
+    code: 1,
+    stderr: "): X.509 version 1 certificates are not supported\n",
+  });
+});
+
+Deno.test("the client certificate is not shown to another server after a redirect", async () => {
+  using authority = await Authority.create();
+  const [{ cert, key }, client] = [await authority.sign("web"), await authority.sign("client")];
+  await using target = await mutualTlsServer(authority.cert, cert, key);
+  await using server = httpServer(
+    () => new Response(null, { status: 302, headers: { location: target.url } }),
+    { cert: Deno.readTextFileSync(cert), key: Deno.readTextFileSync(key) },
+  );
+  const identity = ["--cert", client.cert, "--key", client.key];
+  const flags = ["--ca-cert", authority.cert, ...identity];
+  expectResult(await wait(target.url, ...flags), { code: 0 });
+  expectResult(await wait(server.url, ...flags), {
+    code: 1,
+    stderr: `: ${target.url}/: the server requires a client certificate; use --cert and --key\n`,
+  });
+});
+
+Deno.test("https: an address of the other family is tried if one refuses", async () => {
+  using authority = await Authority.create();
+  const { cert, key } = await authority.sign("web", { san: "DNS:localhost" });
+  const hosts = authority.write("hosts", "127.0.0.1 localhost\n::1 localhost\n");
+  const user = Deno.uid() === 0 ? [] : ["--map-root-user"];
+  const script = `mount --bind ${hosts} /etc/hosts; exec "$@"`;
+  for (const hostname of ["127.0.0.1", "::1"]) {
+    await using server = httpServer(() => new Response("fine"), {
+      cert: Deno.readTextFileSync(cert),
+      key: Deno.readTextFileSync(key),
+      hostname,
+    });
+    const url = `https://localhost:${server.port}/`;
+    const sipid = [SIPID, "wait-until-healthy", "--url", url, "--ca-cert", authority.cert];
+    expectResult(
+      await run("unshare", ["--mount", ...user, "sh", "-euc", script, "sh", ...sipid]),
+      { code: 0 },
+    );
+  }
+});
+
+Deno.test("https over a Unix socket is refused: it would be plain text", async () => {
+  using dir = new TempDir();
+  const path = dir.file("web.sock");
+  expectResult(await wait("https://web/", "--unix-socket", path), {
+    code: 2,
+    stderr: "--unix-socket needs an http --url",
+  });
+  const server = Deno.serve(
+    { path, onListen: () => {} },
+    () => new Response(null, { status: 302, headers: { location: "https://web/there" } }),
+  );
+  expectResult(await wait("http://web/", "--unix-socket", path), {
+    code: 1,
+    stderr: ": https://web/there: TLS over a Unix socket is not supported\n",
+  });
+  await server.shutdown();
+});
