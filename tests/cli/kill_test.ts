@@ -23,6 +23,7 @@ import {
   TempDir,
   until,
 } from "../support.ts";
+import { elapsed, traced } from "../strace.ts";
 
 function kill(path: string, ...flags: string[]): Promise<Result> {
   return sipid("kill", "--pid-file", path, ...flags);
@@ -115,21 +116,18 @@ Deno.test("kill with --grace-period 0s sends SIGKILL right after SIGTERM", async
   assertLess(ms, SLACK_MS);
 });
 
-Deno.test("kill --show-stacks sends SIGQUIT before SIGKILL and waits for the dump", async () => {
+Deno.test("kill --show-stacks sends SIGQUIT, and SIGKILL a second later", async () => {
   using dir = new TempDir();
   await using job = await fixture("dumps_on_quit");
   const path = dir.write("web.pid", String(job.pid));
-  const { ms } = expectResult(
-    await kill(
-      path,
-      "--show-stacks",
-      "--grace-period",
-      "200ms",
-    ),
-    { code: 0, stderr: /SIGTERM[^]*SIGQUIT[^]*SIGKILL/ },
-  );
+  const { result, log } = await traced(dir, ["-r", "-e", "trace=kill,pidfd_send_signal"], [
+    ...["kill", "--pid-file", path, "--show-stacks", "--grace-period", "200ms"],
+  ]);
+  expectResult(result, { code: 0, stderr: /SIGTERM[^]*SIGQUIT[^]*SIGKILL/ });
   await job.line(/stack dump/);
-  assertGreaterOrEqual(ms, 1_200);
+  const waited = elapsed(log, /SIGQUIT/, /SIGKILL/);
+  assertGreaterOrEqual(waited, 1_000);
+  assertLess(waited, 1_000 + SLACK_MS);
   expectResult(await job.result(), { code: 128 + 9 });
 });
 
@@ -355,7 +353,8 @@ Deno.test("kill keeps the pidfile of a process that survives SIGKILL, and report
       `${path} is kept, so that no second instance starts; fix what it waits for, then retry\n`,
     ],
   });
-  assertGreaterOrEqual(ms, 5_000);
+  assertGreaterOrEqual(ms, 5_100);
+  assertLess(ms, 5_100 + SLACK_MS);
   assert(isRunning(pid) && exists(path));
 });
 

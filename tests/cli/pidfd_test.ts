@@ -5,28 +5,15 @@ import {
   expectResult,
   fixture,
   isRunning,
-  type Result,
-  run,
   Running,
-  SIPID,
   SLACK_MS,
   TempDir,
 } from "../support.ts";
+import { traced } from "../strace.ts";
 
-/** Runs the binary under strace; what came of it, and one line for each of these system calls. */
-async function traced(
-  dir: TempDir,
-  options: readonly string[],
-  args: readonly string[],
-): Promise<{ result: Result; log: string }> {
-  const path = dir.file("strace.log");
-  const result = await run("strace", ["-f", ...options, "-o", path, SIPID, ...args]);
-  return { result, log: Deno.readTextFileSync(path) };
-}
-
-/** How often the process was read in /proc. */
+/** Returns how often a process was read in /proc, by its PID or by an open directory. */
 function reads(log: string, pid: number): number {
-  return log.split(`"/proc/${pid}/stat"`).length - 1;
+  return [...log.matchAll(new RegExp(`"/proc/(${pid}|self/fd/\\d+)/stat"`, "g"))].length;
 }
 
 Deno.test("kill does not poll while it waits", async () => {

@@ -15,7 +15,12 @@ const isRoot = Deno.uid() === 0;
 
 /** Starts a process of the user nobody, or of the current user if that is not root. */
 function nobodysJob(): Promise<Running> {
-  return Running.start("sh", ["-c", `echo ready; exec ${AS_NOBODY.join(" ")} sleep 600`]);
+  return job(AS_NOBODY);
+}
+
+/** Starts a process by way of a command such as setpriv. */
+function job(by: readonly string[]): Promise<Running> {
+  return Running.start("sh", ["-c", `echo ready; exec ${by.join(" ")} sleep 600`]);
 }
 
 interface Case {
@@ -98,6 +103,12 @@ const CASES: Case[] = [
     arrange: (_, path) => chown(path),
     refusal: undefined,
     job: nobodysJob,
+  },
+  {
+    what: "a pidfile of the user that a process of root has become, for itself and for good",
+    arrange: (_, path) => chown(path),
+    refusal: undefined,
+    job: () => job(isRoot ? ["setpriv", `--euid=${NOBODY}`, "--clear-groups"] : []),
   },
   {
     what: "a pidfile of another user that their group can write, like MariaDB's",
