@@ -1,5 +1,5 @@
 /**
- * The same scenarios with sipid pidproxy and with Supervisor's own: what the README's table says
+ * The same scenarios with sipid pidproxy and with Supervisor's own: what the table in docs/pidproxy.md says
  * of both is measured here, and printed.
  */
 import { assert, assertEquals, assertGreater, assertLess, assertMatch } from "@std/assert";

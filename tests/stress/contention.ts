@@ -1,25 +1,25 @@
-/** Many claims and kills at once on few pidfiles. */
+/** Many claims and kills at the same time on few pidfiles. */
 import { delay } from "@std/async/delay";
 import { isRunning, Job, readIfExists, run, SIPID } from "../support.ts";
 import { broken, type Part, type Row } from "./stress.ts";
 
-/** A job claims its seat, and shows by a lock of its own that it sits there alone. */
+/** A job that claims its pidfile, and shows with a lock of its own that it is the only holder. */
 const JOB = `"$SIPID" claim --pid $$ --pid-file "$1" 2>/dev/null || exit 98
 exec flock --no-fork --nonblock --conflict-exit-code 99 "$1.held" sleep 600`;
-/** The same, known by its program, which it becomes by way of others. */
-const JOB_BY_WAY = `program=$(command -v sleep)
+/** The same with --exec; it becomes its program through others. */
+const JOB_IN_STEPS = `program=$(command -v sleep)
 "$SIPID" claim --pid $$ --pid-file "$1" --exec "$program" 2>/dev/null || exit 98
 exec env A_VARIABLE_WITH_A_LONG_NAME=1 nice -n 0 \\
   flock --no-fork --nonblock --conflict-exit-code 99 "$1.held" "$program" 600`;
 const REFUSED = 98;
 
-/** One pidfile, and what was seen of it. */
-class Seat {
+/** One pidfile, and what was observed. */
+class Contested {
   readonly path: string;
   won = 0;
   refused = 0;
   kills = 0;
-  looks = 0;
+  reads = 0;
   /** Jobs by PID, and whether the pidfile was seen to name them. */
   readonly #jobs = new Map<string, { seen: boolean }>();
 
@@ -42,7 +42,7 @@ class Seat {
       const status = await child.status;
       if (status.code === REFUSED) {
         this.refused++;
-        if (job.seen) broken("a pidfile names no process that never held it", { path: this.path });
+        if (job.seen) broken("a pidfile names only processes that held it", { path: this.path });
       } else if (status.signal === "SIGTERM") {
         this.won++;
       } else {
@@ -59,10 +59,11 @@ class Seat {
     }
   }
 
-  async lookUntil(done: () => boolean): Promise<void> {
+  /** Reads the pidfile every 2 ms until `done`. */
+  async readUntil(done: () => boolean): Promise<void> {
     while (!done()) {
       const content = readIfExists(this.path);
-      this.looks++;
+      this.reads++;
       if (content !== undefined && content !== "") {
         const job = this.#jobs.get(content);
         if (job === undefined) broken("a pidfile holds the PID of a job", { content });
@@ -75,22 +76,22 @@ class Seat {
 
 export const contention: Part = async ({ dir, long }) => {
   const cycles = long ? 10_000 : 250;
-  const seats = [JOB, JOB, JOB_BY_WAY].map((script, k) =>
-    new Seat(`${dir}/run/${k}/job.pid`, script)
+  const contested = [JOB, JOB, JOB_IN_STEPS].map((script, k) =>
+    new Contested(`${dir}/run/${k}/job.pid`, script)
   );
-  const sum = (what: (seat: Seat) => number): number =>
-    seats.reduce((total, seat) => total + what(seat), 0);
+  const sum = (what: (one: Contested) => number): number =>
+    contested.reduce((total, one) => total + what(one), 0);
   await using bystander = new Job();
 
-  const done = (): boolean => sum((seat) => seat.won) >= cycles;
-  await Promise.all(seats.map(async (seat) => {
+  const done = (): boolean => sum(({ won }) => won) >= cycles;
+  await Promise.all(contested.map(async (one) => {
     let claimed = false;
-    const claims = Promise.all([seat.claimUntil(done), seat.claimUntil(done)])
+    const claims = Promise.all([one.claimUntil(done), one.claimUntil(done)])
       .finally(() => claimed = true);
-    await Promise.all([claims, seat.killUntil(() => claimed), seat.lookUntil(() => claimed)]);
+    await Promise.all([claims, one.killUntil(() => claimed), one.readUntil(() => claimed)]);
   }));
 
-  for (const { path } of seats) {
+  for (const { path } of contested) {
     await run(SIPID, ["kill", "--pid-file", path]);
     if (readIfExists(path) !== undefined) broken("the last kill removes the pidfile", path);
     const held = await run("flock", ["--nonblock", `${path}.held`, "true"]);
@@ -98,21 +99,23 @@ export const contention: Part = async ({ dir, long }) => {
     const claim = await run(SIPID, ["claim", "--pid", String(bystander.pid), "--pid-file", path]);
     if (claim.code !== 0) broken("the next claim works", claim);
   }
-  if (!isRunning(bystander.pid)) broken("a process in no pidfile is left alone", bystander.pid);
+  if (!isRunning(bystander.pid)) {
+    broken("a process that no pidfile names is still running", bystander.pid);
+  }
   return [
     {
-      what: "claim, hold, be killed: 6 claimers and 3 killers at once on 3 pidfiles, one of them " +
-        "claimed with --exec",
-      times: sum((seat) => seat.won),
-      seen: `${sum((seat) => seat.refused)} claims refused, ${sum((seat) => seat.kills)} kills, ` +
-        `${sum((seat) => seat.looks)} looks`,
+      what: "6 claimers, 3 killers, 3 pidfiles, one of them claimed with --exec",
+      times: sum(({ won }) => won),
+      seen:
+        `${sum(({ refused }) => refused)} claims refused, ${sum(({ kills }) => kills)} kills, ` +
+        `${sum(({ reads }) => reads)} reads`,
     },
     await together(dir, "one pidfile", () => `${dir}/one.pid`, 1),
-    await together(dir, "pidfiles of their own", (k) => `${dir}/own-${k}.pid`, 200),
+    await together(dir, "one pidfile each", (k) => `${dir}/own-${k}.pid`, 200),
   ];
 };
 
-/** 200 claims started at the same moment. */
+/** Starts 200 claims at the same moment. */
 async function together(
   dir: string,
   where: string,
@@ -133,11 +136,11 @@ async function together(
     Deno.writeTextFileSync(go, "");
     const results = await Promise.all(claims);
     const won = results.filter(({ code }) => code === 0).length;
-    const strange = results.find(({ code, stderr }) =>
+    const unexpected = results.find(({ code, stderr }) =>
       code !== 0 && !/already exists|is locking/.test(stderr)
     );
-    if (won !== winners || strange !== undefined) {
-      broken("each pidfile is won once", { won, strange });
+    if (won !== winners || unexpected !== undefined) {
+      broken("each pidfile is won once", { won, unexpected });
     }
     return { what: `claims at the same moment, on ${where}`, times: count, seen: `${won} won` };
   } finally {

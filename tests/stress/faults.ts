@@ -20,10 +20,10 @@ const ERRORS = [
   "ENOENT",
   "EBUSY",
 ];
-/** strace sees all calls that name the file, or a descriptor of it; these cannot be made to fail. */
+/** strace sees every call on the file or a descriptor of it; these cannot fail. */
 const NEVER_FAIL = /^(close|fcntl|dup\d?|execve|exit)$/;
 
-/** What is done, in a directory of its own, beside a pidfile that was there before. */
+/** A command on a pidfile, in a directory of its own. */
 interface Case {
   readonly name: string;
   readonly before: (job: Job) => string | undefined;
@@ -63,7 +63,7 @@ const CASES: readonly Case[] = [
   },
 ];
 
-/** One case under strace. */
+/** Runs one case under strace. */
 async function trial(one: Case, dir: string, inject: string[]) {
   Deno.mkdirSync(dir);
   const path = `${dir}/web.pid`;
@@ -87,11 +87,11 @@ async function trial(one: Case, dir: string, inject: string[]) {
   }
   const isHidden = inject.some((it) => it.includes("ENOENT"));
   if (code === 1 && one.name !== "status" && !isHidden) {
-    if (!/; [a-z]/.test(result.stderr)) broken("a refusal says the way out", facts);
+    if (!/; [a-z]/.test(result.stderr)) broken("a refusal has a hint", facts);
   }
   if (one.name.startsWith("claim")) {
     if (code === 0 && after !== String(job.pid)) broken("a claim that succeeds has written", facts);
-    // A new file is there, empty, from the opening on, and without a lock nobody may remove it.
+    // A new file exists, empty, once it is opened, and only the holder of its lock may remove it.
     const allowed = [before, before ?? ""];
     if (code === 1 && !allowed.includes(after)) broken("a claim that fails changes nothing", facts);
   }
@@ -101,11 +101,11 @@ async function trial(one: Case, dir: string, inject: string[]) {
   if (one.name === "kill, running process" && code === 0 && !isHidden) {
     if ((await job.status).signal !== "SIGTERM") broken("a kill that succeeds has killed", facts);
   }
-  // Whatever happened, no human is needed.
+  // Nothing needs repair, whatever happened.
   const kill = await run(SIPID, ["kill", "--pid-file", path]);
   const claim = await run(SIPID, ["claim", "--pid", String(Deno.pid), "--pid-file", path]);
   if (kill.code !== 0 || claim.code !== 0) broken("the next ones work", { facts, kill, claim });
-  if (readIfExists(`${dir}/.web.pid.new`) !== undefined) broken("nothing is left behind", facts);
+  if (readIfExists(`${dir}/.web.pid.new`) !== undefined) broken("no temporary file is left", facts);
   return { calls, code };
 }
 
@@ -139,17 +139,17 @@ export const faults: Part = async ({ dir, long, random }) => {
       seen: Object.entries(codes).map(([code, times]) => `exit ${code}: ${times}`).join(", "),
       note: `errors: ${ERRORS.join(" ")}`,
     },
-    await scarce(dir, "files: ulimit -n", "-n", Array.from({ length: 40 }, (_, k) => k)),
+    await scarce(dir, "too few files: ulimit -n", "-n", Array.from({ length: 40 }, (_, k) => k)),
     await scarce(
       dir,
-      "memory: ulimit -v",
+      "too little memory: ulimit -v",
       "-v",
       Array.from({ length: long ? 200 : 40 }, () => Math.floor(2 ** (22 + random.next() * 5))),
     ),
   ];
 };
 
-/** With too little of something: either the runtime does not start, or it is done, or refused. */
+/** Claims with a resource limit: the runtime does not start, or the claim is done or refused. */
 async function scarce(dir: string, what: string, flag: string, limits: number[]): Promise<Row> {
   let [started, done] = [0, 0];
   await using job = new Job();
@@ -169,7 +169,7 @@ async function scarce(dir: string, what: string, flag: string, limits: number[])
     }
   });
   return {
-    what: `too little of ${what} ${Math.min(...limits)} to ${Math.max(...limits)}`,
+    what: `${what} ${Math.min(...limits)} to ${Math.max(...limits)}`,
     times: limits.length,
     seen: `${done} done, ${started - done} refused, ${
       limits.length - started

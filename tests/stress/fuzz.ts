@@ -104,7 +104,7 @@ function parser(random: Random, times: number): Row {
     if (pid !== undefined) pids++;
   }
   return {
-    what: "pidfile contents through the parser, beside a second definition",
+    what: "pidfile contents through the parser, compared with a second definition",
     times,
     seen: `${pids} PIDs`,
   };
@@ -166,7 +166,7 @@ function durations(random: Random, times: number): Row {
     if (!isSame) broken("a duration is Go's", { text, found, expected });
     if (expected !== undefined) valid++;
   }
-  return { what: "durations, beside a second definition", times, seen: `${valid} valid` };
+  return { what: "durations, compared with a second definition", times, seen: `${valid} valid` };
 }
 
 /** Kills by pidfiles that nearly name a bystander: it dies if and only if it is named. */
@@ -194,9 +194,9 @@ async function pidfiles(random: Random, dir: string, times: number): Promise<Row
     }
   });
   return {
-    what: "kills by pidfiles that nearly name a bystander",
+    what: "kills by pidfiles that almost name a bystander",
     times,
-    seen: `${died} named it, and it alone died`,
+    seen: `${died} named it, and only it was stopped`,
   };
 }
 
@@ -234,7 +234,7 @@ async function changing(dir: string, times: number): Promise<Row> {
     await writer;
   }
   return {
-    what: "status of a pidfile that is rewritten meanwhile",
+    what: "status of a pidfile while it is rewritten",
     times,
     seen: `${writes} writes`,
   };
@@ -249,12 +249,12 @@ async function hugeFile(dir: string): Promise<Row> {
   const peaks = [];
   for (const path of [small, huge]) {
     const { code, peak, stderr } = await peakOf(["kill", "--pid-file", path]);
-    if (code !== 1) broken("what is no PID is refused", { path, code, stderr });
+    if (code !== 1) broken("what is not a PID is refused", { path, code, stderr });
     peaks.push(peak);
   }
   if (peaks[1]! > peaks[0]! + 8_192) broken("memory stays flat", peaks);
   return {
-    what: "a pidfile of 1 GiB, sparse",
+    what: "a sparse pidfile of 1 GiB",
     times: 1,
     seen: `${peaks[1]} KiB at most, ${peaks[0]} for a small one`,
   };
@@ -315,7 +315,7 @@ async function argumentLists(random: Random, dir: string, times: number): Promis
     if (INTERNALS.test(stderr)) broken("a user sees no internals", facts);
     // deno-lint-ignore no-control-regex -- the control characters are the point
     if (/[\x00-\x09\x0b-\x1f\x7f]/.test(stderr)) {
-      broken("no stranger's word steers a terminal", facts);
+      broken("no control character reaches the terminal", facts);
     }
     if (code === 1 && stderr + stdout === "" && !args.includes("false")) {
       broken("a refusal says why", facts);

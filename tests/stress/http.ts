@@ -1,9 +1,9 @@
-/** Whatever may answer a probe. */
+/** Anything that may answer a probe. */
 import { rawServer, readRequest } from "../servers.ts";
 import { inParallel, run, SIPID } from "../support.ts";
 import { assertTame, broken, type Part, peakOf, type Random } from "./stress.ts";
 
-/** What a server sends; endless ones end with the connection. */
+/** What a server sends; an endless answer lasts as long as the connection. */
 type Answer = () => Iterable<string | Uint8Array>;
 
 const once = (text: string | Uint8Array): Answer => () => [text];
@@ -84,20 +84,20 @@ export const http: Part = async ({ long, random }) => {
     await using server = rawServer((connection) => serve(connection, once(text)));
     const result = await run(SIPID, ["wait-until-healthy", "--url", server.url, ...BRIEFLY]);
     assertTame(result, { text, result });
-    // Empty lines before the status line are passed over.
+    // Empty lines before the status line are ignored.
     const isHealthy = /^[\r\n]*HTTP\/1\.[01] 200[ \r\n]/.test(text);
     if (result.code === 0 && !isHealthy) broken("only 200 is healthy", { text, result });
     codes[result.code] = (codes[result.code] ?? 0) + 1;
   });
   return [
     {
-      what: "answers that are none, or without end",
+      what: "answers that are not HTTP, or have no end",
       times: kinds.length,
       seen: `${most} KiB at most`,
       note: `answers: ${Object.keys(ANSWERS).join("; ")}`,
     },
     {
-      what: "healthy answers with some characters changed, left out or put in",
+      what: "healthy answers with characters changed, removed or inserted",
       times: rounds,
       seen: Object.entries(codes).map(([code, count]) => `exit ${code}: ${count}`).join(", "),
     },

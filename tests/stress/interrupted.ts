@@ -1,4 +1,4 @@
-/** sipid itself ended by a signal, at a random moment of claim and kill. */
+/** Signals that end sipid itself at a random moment of a claim and of a kill. */
 import { delay } from "@std/async/delay";
 import { Job, readIfExists, run, SIPID } from "../support.ts";
 import { broken, measure, type Part, type Random } from "./stress.ts";
@@ -34,7 +34,7 @@ async function oneRound(
 ): Promise<string> {
   const before = random.pick([undefined, "", STALE]);
   Deno.mkdirSync(path.replace(/[^/]*$/, ""), { recursive: true });
-  if (before === undefined) removeIfThere(path);
+  if (before === undefined) removeIfExists(path);
   else Deno.writeTextFileSync(path, before);
   await using job = new Job();
   const pid = String(job.pid);
@@ -66,12 +66,12 @@ async function interrupt(args: string[], signal: Deno.Signal, after: number): Pr
   try {
     child.kill(signal);
   } catch {
-    // It was quicker.
+    // It has exited already.
   }
   const status = await child.status;
-  if (status.signal !== signal && status.code !== 0) broken("it ends", { args, status });
+  if (status.signal !== signal && status.code !== 0) broken("it exits", { args, status });
 }
 
-function removeIfThere(path: string): void {
+function removeIfExists(path: string): void {
   if (readIfExists(path) !== undefined) Deno.removeSync(path);
 }

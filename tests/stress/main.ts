@@ -1,9 +1,9 @@
 /**
- * The stress: tries to break every promise of docs/reliability.md, and ends at the first that
- * does. `main.ts [--seed N] [long] [PART ...]`
+ * The stress: tries to break every promise of docs/reliability.md, and exits at the first that
+ * breaks. `main.ts [--seed N] [long] [PART ...]`
  *
- * It runs in namespaces of its own (see the task in deno.json): what it starts cannot meet a
- * process of the machine, and ends with it.
+ * It runs in namespaces of its own (see the task in deno.json): what it starts cannot affect a
+ * process of the machine, and exits with it.
  */
 import { print } from "../support.ts";
 import { parseArgs } from "@std/cli/parse-args";
@@ -47,7 +47,9 @@ print(`seed ${seed}, ${long ? "long" : "short"} run`);
 const rows: (Row & { part: string })[] = [];
 for (const name of wanted) {
   const part = PARTS[name];
-  if (part === undefined) throw new Error(`there is no part ${name}: ${Object.keys(PARTS)}`);
+  if (part === undefined) {
+    throw new Error(`unknown part ${name}; the parts are ${Object.keys(PARTS)}`);
+  }
   const dir = Deno.makeTempDirSync({ prefix: "sipid-stress-" });
   const start = performance.now();
   try {
@@ -70,7 +72,7 @@ for (const name of wanted) {
 }
 print("");
 print(table([
-  ["part", "what", "times", "seen"],
+  ["part", "test", "times", "seen"],
   ...rows.map(({ part, what, times, seen }) => [part, what, String(times), seen]),
 ]));
 for (const { note } of rows) if (note !== undefined) print(`\n${note}`);

@@ -1,30 +1,30 @@
-/** PIDs recycled on purpose, and the wall clock moved about. Works in a PID namespace alone. */
+/** PIDs recycled on purpose, and a wall clock that jumps. Works only in a PID namespace. */
 import { delay } from "@std/async/delay";
 import { isRunning, Job, readIfExists, run, SIPID, until } from "../support.ts";
 import { broken, type Part, type Random, type Row } from "./stress.ts";
 
-const DEAF = 'trap "" TERM; while :; do sleep 600 & wait $!; done';
+const IGNORES_TERM = 'trap "" TERM; while :; do sleep 600 & wait $!; done';
 
 export const recycled: Part = async ({ dir, long, random }) => {
   const rounds = long ? 50 : 8;
-  let reborn = 0;
+  let recycledInTime = 0;
   for (let round = 0; round < rounds; round++) {
-    if (await oneRound(`${dir}/${round}`, random)) reborn++;
+    if (await oneRound(`${dir}/${round}`, random)) recycledInTime++;
   }
-  if (reborn === 0) broken("a PID was recycled at all", { rounds });
+  if (recycledInTime === 0) broken("a PID was recycled at all", { rounds });
   return [{
-    what: "a PID dies in the grace period and is reborn as a stranger's",
+    what: "a process exits in the grace period, its PID goes to another",
     times: rounds,
-    seen: `${reborn} recycled in time, every stranger lives`,
+    seen: `${recycledInTime} reused in time, every other process still running`,
   }];
 };
 
-/** Whether the number came back before kill had seen that it was gone. */
+/** Returns whether the PID was reused before kill could see that its process had exited. */
 async function oneRound(base: string, random: Random): Promise<boolean> {
   const path = `${base}.pid`;
   const log = `${base}.log`;
   await using job = new Job("trap '' TERM; exec sleep 600");
-  await until(() => readIfExists(`/proc/${job.pid}/comm`) === "sleep\n", "the job is deaf");
+  await until(() => readIfExists(`/proc/${job.pid}/comm`) === "sleep\n", "the job ignores SIGTERM");
   Deno.writeTextFileSync(path, String(job.pid));
   const kill = new Deno.Command("sh", {
     args: ["-c", `exec ${SIPID} kill --pid-file ${path} --grace-period 1500ms 2>${log}`],
@@ -32,23 +32,25 @@ async function oneRound(base: string, random: Random): Promise<boolean> {
   }).spawn();
   await until(() => /sent SIGTERM/.test(readIfExists(log) ?? ""), "SIGTERM is sent");
   await delay(random.next() * 300);
-  // Held while the number changes hands, so that the change falls between two of its looks.
+  // Stopped while the PID changes its process, so that kill cannot see it free in between.
   const isHeld = random.below(4) > 0;
   if (isHeld) kill.kill("SIGSTOP");
   Deno.kill(job.pid, "SIGKILL");
   await job.status;
-  await using stranger = await bornAs(job.pid);
+  await using other = await jobWithPid(job.pid);
   if (isHeld) kill.kill("SIGCONT");
   const { code } = await kill.status;
   const text = readIfExists(log)!;
-  if (code !== 0 || !/exited after/.test(text)) broken("kill sees that its process is gone", text);
-  if (/SIGKILL/.test(text)) broken("no stranger is killed", text);
-  if (!isRunning(stranger.pid)) broken("the stranger lives", text);
+  if (code !== 0 || !/exited after/.test(text)) {
+    broken("kill sees that its process has exited", text);
+  }
+  if (/SIGKILL/.test(text)) broken("no unrelated process is killed", text);
+  if (!isRunning(other.pid)) broken("the unrelated process is still running", text);
   return isHeld;
 }
 
-/** A process with this PID. */
-async function bornAs(pid: number): Promise<Job> {
+/** Starts a job with this PID. */
+async function jobWithPid(pid: number): Promise<Job> {
   for (;;) {
     Deno.writeTextFileSync("/proc/sys/kernel/ns_last_pid", String(pid - 1));
     const job = new Job();
@@ -73,7 +75,7 @@ export const clock: Part = async ({ dir, long, random }) => {
     let jumps = 0;
     for (let round = 0; round < rounds; round++) {
       const base = `${dir}/${name}-${round}`;
-      await using job = new Job(DEAF);
+      await using job = new Job(IGNORES_TERM);
       Deno.writeTextFileSync(`${base}.pid`, String(job.pid));
       await delay(50);
       const limit = 1_000 + random.below(1_000);
@@ -101,14 +103,14 @@ export const clock: Part = async ({ dir, long, random }) => {
       });
       clearInterval(timer);
       const facts = { args, code, stderr, ms };
-      if (code !== (name === "kill" ? 0 : 1)) broken("it ends as without the jumps", facts);
-      const told = Math.abs(Date.parse(stderr.slice(0, 24)) - Date.now());
-      if (!(told > 1_000_000)) broken("its clock was moved", facts);
-      // The grace period is followed by SIGKILL, which takes no time to speak of.
+      if (code !== (name === "kill" ? 0 : 1)) broken("it exits as without the jumps", facts);
+      const difference = Math.abs(Date.parse(stderr.slice(0, 24)) - Date.now());
+      if (!(difference > 1_000_000)) broken("its clock was moved", facts);
+      // SIGKILL follows the grace period and takes hardly any time.
       if (ms < limit || ms > limit + 2_000) broken("deadlines keep to the monotonic clock", facts);
     }
     rows.push({
-      what: `${name} while its wall clock jumps by up to 100 hours, back and forth`,
+      what: `${name} while its wall clock jumps by up to 100 hours`,
       times: rounds,
       seen: `${jumps} jumps, each deadline kept`,
     });

@@ -1,7 +1,7 @@
-/** What every part of the stress has: a source of chance that can be repeated, and a verdict. */
+/** What every part of the stress run shares: repeatable random numbers, rows, and failing. */
 import { measureUsage, type Result, run, SIPID } from "../support.ts";
 
-/** Numbers by chance, the same ones for the same seed. Source: mulberry32 by Tommy Ettinger. */
+/** Random numbers, the same for the same seed. Source: mulberry32 by Tommy Ettinger. */
 export class Random {
   #state: number;
 
@@ -9,7 +9,7 @@ export class Random {
     this.#state = seed >>> 0;
   }
 
-  /** 0 to below 1. */
+  /** Returns a number from 0 to below 1. */
   next(): number {
     this.#state = (this.#state + 0x6d2b79f5) >>> 0;
     let mixed = Math.imul(this.#state ^ (this.#state >>> 15), 1 | this.#state);
@@ -17,7 +17,7 @@ export class Random {
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
   }
 
-  /** A whole number from 0 to below `limit`. */
+  /** Returns an integer from 0 to below `limit`. */
   below(limit: number): number {
     return Math.floor(this.next() * limit);
   }
@@ -27,7 +27,7 @@ export class Random {
   }
 }
 
-/** One line of the table: what was done, how often, and what was seen while it held. */
+/** One row of the table: what was done, how often, and what was seen. */
 export interface Row {
   readonly what: string;
   readonly times: number;
@@ -36,7 +36,7 @@ export interface Row {
   readonly note?: string;
 }
 
-/** What a part is given. */
+/** The arguments of a part. */
 export interface Stress {
   readonly random: Random;
   /** Whether it is the long run. */
@@ -53,23 +53,23 @@ export function broken(promise: string, facts: unknown): never {
   throw new Error(`broken: ${promise}\n${Deno.inspect(facts, { strAbbreviateSize: 2_000 })}`);
 }
 
-/** Words of the runtime that no user is ever to see. */
+/** What the runtime prints by itself, and a user must never see. */
 export const INTERNALS =
   /Uncaught|panicked|RUST_BACKTRACE|NotCapable|\bos error\b|ext:|file:\/\/\/|\bat async\b|client error|this should not happen/;
 
-/** A program's end that no promise allows: a crash, or words of the runtime. */
+/** Fails on a result that no promise allows: a crash, or messages of the runtime. */
 export function assertTame(
   result: { code: number; signal: Deno.Signal | null; stderr: string },
   facts: unknown,
 ): void {
-  if (result.signal !== null) broken("it ends by itself", { facts, result });
+  if (result.signal !== null) broken("no signal ends it", { facts, result });
   if (![0, 1, 2, 3, 4].includes(result.code)) {
     broken("its status is one of its own", { facts, result });
   }
   if (INTERNALS.test(result.stderr)) broken("a user sees no internals", { facts, result });
 }
 
-/** Milliseconds that a run of sipid takes here, from its start to its end. */
+/** Returns the milliseconds that a run of sipid takes on this machine. */
 export async function measure(...args: string[]): Promise<number> {
   const times: number[] = [];
   for (let round = 0; round < 5; round++) times.push((await run(SIPID, args)).ms);

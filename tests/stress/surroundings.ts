@@ -17,29 +17,29 @@ const OTHERS = (
   "SHELL USER PWD COLUMNS MALLOC_ARENA_MAX GLIBC_TUNABLES"
 ).split(" ");
 
-/** The variables the runtime may read: words of its binary that look like them, and known ones. */
+/** Returns the variables that the runtime may read: names found in its binary, and known ones. */
 function variables(): string[] {
   const text = new TextDecoder("latin1").decode(Deno.readFileSync(SIPID));
   const found = (text.match(FAMILIES) ?? [])
-    // Its strings stand one behind the other without an end.
+    // Strings in the binary follow each other without a separator.
     .map((word) => word.split(/(?!^)(?=(?:DENO|RUST|NODE|OTEL|TOKIO|SSL)_)/)[0]!.replace(/_$/, ""))
     .filter((word) => word.length < 40);
   return [...new Set([...found, ...OTHERS])].sort();
 }
 
 /**
- * The runtime itself logs on stderr when it is told to. Nothing runs before it that could keep it
- * from that; what sipid does is the same.
+ * These make the runtime itself log to stderr. Nothing runs before it that could prevent that; what
+ * sipid does is the same.
  */
-const CHATTERS = new Set(["DENO_LOG"]);
+const ADD_LOGS = new Set(["DENO_LOG"]);
 
-/** One after the other: what a claim, a status and a kill do, and what they leave behind. */
+/** Runs a claim, a status and a kill, and returns their results and what they leave behind. */
 async function story(dir: string, env: Record<string, string>) {
   Deno.mkdirSync(`${dir}/cwd`, { recursive: true });
   await using job = new Job();
   const path = `${dir}/web.pid`;
   Deno.writeTextFileSync(path, STALE);
-  const told = [];
+  const results = [];
   for (const args of [["claim", "--pid", String(job.pid)], ["status", "--json"], ["kill"]]) {
     const result = await run(SIPID, [...args, "--pid-file", path], {
       env,
@@ -49,17 +49,17 @@ async function story(dir: string, env: Record<string, string>) {
     const plain = (text: string): string =>
       text.replaceAll(dir, "DIR").replace(/[\d:T.-]+Z|after \d+(?:us|ms)|"uptimeSeconds":\d+/g, "")
         .replaceAll(String(job.pid), "PID");
-    told.push([result.code, result.signal, plain(result.stdout), plain(result.stderr)]);
+    results.push([result.code, result.signal, plain(result.stdout), plain(result.stderr)]);
     if (args[0] === "claim" && readIfExists(path) !== String(job.pid)) {
-      broken("it claims", { env, told });
+      broken("it claims", { env, results });
     }
   }
-  if ((await job.status).signal !== "SIGTERM") broken("it kills", { env, told });
+  if ((await job.status).signal !== "SIGTERM") broken("it kills", { env, results });
   const left = [...Deno.readDirSync(dir), ...Deno.readDirSync(`${dir}/cwd`)].map(({ name }) =>
     name
   );
   Deno.removeSync(dir, { recursive: true });
-  return { told, left: left.sort() };
+  return { results, left: left.sort() };
 }
 
 async function environment({ dir, long, random }: Stress): Promise<Row> {
@@ -74,11 +74,11 @@ async function environment({ dir, long, random }: Stress): Promise<Row> {
   const chosen = Array.from({ length: long ? 300 : 60 }, () => random.pick(trials));
   await inParallel(chosen, 2, async ({ name, value }, index) => {
     const found = await story(`${dir}/${index}`, { [name]: value });
-    if (CHATTERS.has(name)) { for (const one of found.told) one[3] = ""; }
-    const told = Deno.inspect(found, { depth: 9 });
-    const expected = CHATTERS.has(name) ? base.replace(/^ *"? ?sipid [a-z-]+: .*$/gm, "") : base;
-    if (!CHATTERS.has(name) && told !== expected) {
-      broken("the environment changes nothing", { name, value, told, expected });
+    if (ADD_LOGS.has(name)) { for (const one of found.results) one[3] = ""; }
+    const results = Deno.inspect(found, { depth: 9 });
+    const expected = ADD_LOGS.has(name) ? base.replace(/^ *"? ?sipid [a-z-]+: .*$/gm, "") : base;
+    if (!ADD_LOGS.has(name) && results !== expected) {
+      broken("the environment changes nothing", { name, value, results, expected });
     }
     if (found.left.join() !== "cwd") {
       broken("nothing is written", { name, value, left: found.left });
@@ -90,12 +90,12 @@ async function environment({ dir, long, random }: Stress): Promise<Row> {
   return {
     what: `claim, status and kill with one of ${names.length} variables set`,
     times: chosen.length,
-    seen: "the same words, the same files; DENO_LOG adds words of the runtime",
+    seen: "same messages, same files; DENO_LOG adds messages of the runtime",
     note: `variables: ${names.join(" ")}`,
   };
 }
 
-/** The runtime does not start where TMPDIR is no absolute path: then nothing is changed. */
+/** With a TMPDIR that is not absolute the runtime does not start, and nothing is changed. */
 async function relativeTmpdir(dir: string): Promise<void> {
   Deno.mkdirSync(dir);
   const path = `${dir}/web.pid`;
@@ -132,7 +132,7 @@ async function streams(dir: string): Promise<Row> {
   };
 }
 
-/** At nice 19 beside two hogs. */
+/** Claims and kills at nice 19 next to two CPU hogs. */
 async function busy({ dir, long }: Stress): Promise<Row> {
   const times = long ? 30 : 3;
   await using _one = new Job("while :; do :; done");
@@ -146,5 +146,5 @@ async function busy({ dir, long }: Stress): Promise<Row> {
     }
     if ((await job.status).signal !== "SIGTERM") broken("it kills on a busy machine", {});
   }
-  return { what: "claim and kill at nice 19 beside two CPU hogs", times, seen: "done each time" };
+  return { what: "claim and kill at nice 19 next to two CPU hogs", times, seen: "done each time" };
 }
