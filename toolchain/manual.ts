@@ -92,7 +92,7 @@ holds the new content of the pidfile NAME until it is moved into place with
 .Xr rename 2 .
 The next claim removes one that a crash left behind.
 .It Pa .NAME.claim
-is the claim record of the pidfile NAME: a symlink whose target names the process that was claimed,
+is the claim record of the pidfile NAME: a file that names the process that was claimed,
 by PID, start time and boot.
 .It Pa /proc
 shows which processes are running, since when, and who owns them.

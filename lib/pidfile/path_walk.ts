@@ -14,6 +14,10 @@ export interface Component {
   readonly gid: number;
   /** Its type and permissions. */
   readonly mode: number;
+  /** The device; with `ino`, which one it is. */
+  readonly dev: number;
+  /** The inode. */
+  readonly ino: number | null;
 }
 
 /** Symlinks that are followed before they count as a circle, as in path_resolution(7). */
@@ -29,10 +33,11 @@ export function absolutePath(path: string): string {
  * Returns every directory and every symlink on the way to `path`, from the root on; the last name
  * is not among them. Whoever can change one of them decides which file the path names.
  *
- * @throws {CommandError} one of them does not exist or cannot be examined
+ * @throws {CommandError} one of them does not exist or cannot be examined, or the kernel finds
+ * another way
  */
 export function walkPath(path: string): Component[] {
-  const components = [examine("/")];
+  const components = [examine("/", Deno.lstatSync)];
   const names = absolutePath(path).split("/").slice(1, -1);
   let directory = "";
   let symlinks = 0;
@@ -43,7 +48,7 @@ export function walkPath(path: string): Component[] {
       directory = directory.replace(/\/[^/]*$/, "");
       continue;
     }
-    const component = examine(`${directory}/${name}`);
+    const component = examine(`${directory}/${name}`, Deno.lstatSync);
     components.push(component);
     if (!component.isSymlink) {
       directory = component.path;
@@ -59,14 +64,23 @@ export function walkPath(path: string): Component[] {
     if (target.startsWith("/")) directory = "";
     names.unshift(...target.split("/"));
   }
+  // A link such as /proc/812/root leads elsewhere than its text says.
+  const end = examine(`${directory}/`, Deno.lstatSync);
+  const parent = examine(absolutePath(path).replace(/[^/]*$/, ""), Deno.statSync);
+  if (end.dev !== parent.dev || end.ino !== parent.ino) {
+    throw new CommandError(
+      `${shellQuote(path)}: its directory is not ${shellQuote(end.path)}, where its path leads; ` +
+        "use a path without links of /proc",
+    );
+  }
   return components;
 }
 
-function examine(path: string): Component {
-  const { isSymlink, uid, gid, mode } = withHint(
+function examine(path: string, stat: (path: string) => Deno.FileInfo): Component {
+  const { isSymlink, uid, gid, mode, dev, ino } = withHint(
     `cannot examine ${shellQuote(path)}`,
-    () => Deno.lstatSync(path),
+    () => stat(path),
   );
   // Linux gives all of these.
-  return { path, isSymlink, uid: uid ?? 0, gid: gid ?? 0, mode: mode ?? 0 };
+  return { path, isSymlink, uid: uid ?? 0, gid: gid ?? 0, mode: mode ?? 0, dev, ino };
 }

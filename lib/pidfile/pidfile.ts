@@ -9,12 +9,11 @@ import { ensureDirSync } from "@std/fs/ensure-dir";
 import { CommandError, toCommandError, withHint } from "../errors.ts";
 import { judge, type Verdict } from "../process/identity.ts";
 import type { Pid } from "../process/pid.ts";
-import { findProcess } from "../process/process.ts";
 import { shellQuote } from "../shell_quote.ts";
 import { type Content, MAX_PIDFILE_BYTES, parseContent } from "./content.ts";
 import { lockFile } from "./lock.ts";
 import { type ClaimRecord, readRecord, removeRecord } from "./record.ts";
-import { isNamedBy, type Opened, openRegularFile } from "./regular_file.ts";
+import { isNamedBy, type Opened, openRegularFile, readBytes } from "./regular_file.ts";
 import { writePid } from "./write.ts";
 
 /** A pidfile as one read found it. */
@@ -99,7 +98,7 @@ export async function readPidfile(path: string): Promise<PidfileState> {
   const opened = await openRegularFile(path);
   if (opened === undefined) return { kind: "missing" };
   try {
-    return readState(path, opened.file);
+    return await readState(path, opened.file);
   } finally {
     opened.file.close();
   }
@@ -154,20 +153,21 @@ export async function withLock<T>(
     const { file } = opened;
     await lockFile(path, file, performance.now() - begin);
     try {
+      const found = await locked(path, opened);
       // A kill may have removed the file, or a claim replaced it, between open and lock: a PID
       // written now would be in a file without a name.
-      if (isNamedBy(path, file)) return use(locked(path, opened));
+      if (isNamedBy(path, file)) return use(found);
     } finally {
       file.close();
     }
   }
 }
 
-function locked(path: string, opened: Opened): LockedPidfile {
-  const state = readState(path, opened.file);
+async function locked(path: string, opened: Opened): Promise<LockedPidfile> {
+  const state = await readState(path, opened.file);
   return {
     state,
-    write: (pid) => writePid(path, opened, state.stat, pid, findProcess(pid)),
+    write: (pid) => writePid(path, opened, state.stat, pid),
     remove: () => {
       // The record first: once the pidfile has gone, the next claim may write its own.
       removeRecord(path);
@@ -176,15 +176,15 @@ function locked(path: string, opened: Opened): LockedPidfile {
   };
 }
 
-function readState(path: string, file: Deno.FsFile): ExistingPidfile {
-  return withHint(`cannot read ${shellQuote(path)}`, () => {
+async function readState(path: string, file: Deno.FsFile): Promise<ExistingPidfile> {
+  const { stat, content } = withHint(`cannot read ${shellQuote(path)}`, () => {
     // stat(2) first: what is written after it shows as a change.
     const stat = fileStatOf(file.statSync());
-    const content = parseContent(readStart(file));
-    const record = content.kind === "pid" ? readRecord(path, stat) : undefined;
-    const isForContent = content.kind === "pid" && record?.identity.pid === content.pid;
-    return { ...content, stat, record: isForContent ? record : undefined };
+    return { stat, content: parseContent(readBytes(file, MAX_PIDFILE_BYTES + 1)) };
   });
+  const record = content.kind === "pid" ? await readRecord(path, stat) : undefined;
+  const isForContent = content.kind === "pid" && record?.identity.pid === content.pid;
+  return { ...content, stat, record: isForContent ? record : undefined };
 }
 
 function fileStatOf({ dev, ino, size, mtime, uid, gid, mode, nlink }: Deno.FileInfo): FileStat {
@@ -201,21 +201,17 @@ function fileStatOf({ dev, ino, size, mtime, uid, gid, mode, nlink }: Deno.FileI
   };
 }
 
-/** Reads the first bytes of the file, one more than a pidfile can have. */
-function readStart(file: Deno.FsFile): Uint8Array {
-  const buffer = new Uint8Array(MAX_PIDFILE_BYTES + 1);
-  let length = 0;
-  while (length < buffer.length) {
-    const count = file.readSync(buffer.subarray(length));
-    if (count === null) break;
-    length += count;
-  }
-  return buffer.subarray(0, length);
-}
-
-/** Returns whether two reads saw the same file, not written in between. */
+/**
+ * Returns whether two reads saw the same file with the same PID, not written in between. The PID
+ * counts too: modification times are coarse, on network file systems by seconds.
+ */
 export function isUnchanged(one: PidfileState, other: PidfileState): boolean {
   if (one.kind === "missing" || other.kind === "missing") return one.kind === other.kind;
   const [a, b] = [one.stat, other.stat];
-  return a.dev === b.dev && a.ino === b.ino && a.size === b.size && a.mtime === b.mtime;
+  return a.dev === b.dev && a.ino === b.ino && a.size === b.size && a.mtime === b.mtime &&
+    pidOf(one) === pidOf(other);
+}
+
+function pidOf(state: ExistingPidfile): Pid | undefined {
+  return state.kind === "pid" ? state.pid : undefined;
 }

@@ -1,21 +1,24 @@
 /**
  * The claim record: which process a claim wrote into a pidfile.
  *
- * It is kept beside the pidfile NAME as the symlink .NAME.claim, whose target is the text
+ * It is kept beside the pidfile NAME as the file .NAME.claim, which contains
  *
- *     PID.START.BOOT.INODE.MTIME.PATH
+ *     PID START BOOT INODE MTIME PATH
  *
- * with START the process's start in clock ticks since boot, BOOT the boot id, INODE and MTIME
- * (milliseconds) those of the pidfile, and PATH a hash of the path that was claimed; all but the
- * PID in base 36, so that the target fits into the inode on most file systems. A symlink is
- * created and replaced atomically, is never half written, needs no block on a full disk, and is
- * read by readlink(2), which no FIFO, lease or lock can block.
+ * with START the process's start in clock ticks since boot (-1 if there was no such process), BOOT
+ * the boot id, INODE and MTIME (milliseconds since 1970) those of the pidfile, and PATH the path
+ * that was claimed.
+ *
+ * Why not a symlink: its owner and its text are read by two system calls. In a directory that
+ * another user can write, a symlink of root's and one of their own can trade places in between. An
+ * open file stays the same one.
  */
-import { errnoOf } from "../errors.ts";
 import type { Identity } from "../process/identity.ts";
 import { parsePid } from "../process/pid.ts";
+import { GROUP_WRITE, OTHERS_WRITE } from "./modes.ts";
 import { absolutePath } from "./path_walk.ts";
-import { unlessMissing } from "./regular_file.ts";
+import { openRegularFile, readBytes, writeBytes } from "./regular_file.ts";
+import { createTemporary, removeTemporary, sibling } from "./temporary.ts";
 
 /** The part of a pidfile's stat(2) that ties a record to its content. */
 export interface Tie {
@@ -33,35 +36,37 @@ export interface ClaimRecord {
   readonly isByThisPath: boolean;
 }
 
+/** A longer file is not a record: PATH_MAX and five numbers. */
+const MAX_RECORD_BYTES = 4_096 + 256;
+
 /** Returns the path of a pidfile's claim record. */
 export function recordPath(path: string): string {
   return sibling(path, "claim");
 }
 
-/** Returns the path of a hidden file beside a pidfile: `.NAME.suffix`. */
-export function sibling(path: string, suffix: string): string {
-  const base = path.lastIndexOf("/") + 1;
-  return `${path.slice(0, base)}.${path.slice(base)}.${suffix}`;
-}
-
 /**
  * Reads the record of a pidfile; returns undefined if there is none, if it belongs to another
- * content, or if it does not have the pidfile's owner.
+ * content, if it does not have the pidfile's owner or if others could have changed it.
  */
-export function readRecord(
+export async function readRecord(
   path: string,
   pidfile: Tie & { readonly uid: number },
-): ClaimRecord | undefined {
+): Promise<ClaimRecord | undefined> {
   try {
-    const name = recordPath(path);
-    const target = unlessMissing(() => Deno.readLinkSync(name));
-    if (target === undefined || Deno.lstatSync(name).uid !== pidfile.uid) return undefined;
-    const [pidText, start, boot, ino, mtime, hash] = target.split(".");
-    const pid = parsePid(pidText ?? "");
-    if (pid === undefined || boot === undefined || hash === undefined) return undefined;
-    if (`${ino}.${mtime}` !== tieText(pidfile)) return undefined;
-    const identity = { pid, startTicks: parseInt(start!, 36), boot: decodeBoot(boot) };
-    return { identity, isByThisPath: hash === pathHash(path) };
+    const opened = await openRegularFile(recordPath(path));
+    if (opened === undefined) return undefined;
+    using file = opened.file;
+    const { uid, mode } = file.statSync();
+    const isForeign = uid !== pidfile.uid || ((mode ?? 0) & (GROUP_WRITE | OTHERS_WRITE)) !== 0;
+    if (isForeign) return undefined;
+    const bytes = readBytes(file, MAX_RECORD_BYTES);
+    const fields = /^(\d+) (-1|\d+) ([0-9a-f-]{36}) (\d+ -?\d+) (\/[^]*)$/
+      .exec(new TextDecoder().decode(bytes));
+    const [, number = "", start, boot = "", tie, claimed] = fields ?? [];
+    const pid = parsePid(number);
+    if (pid === undefined || tie !== tieText(pidfile)) return undefined;
+    const identity = { pid, startTicks: Number(start), boot };
+    return { identity, isByThisPath: claimed === absolutePath(path) };
   } catch {
     return undefined;
   }
@@ -72,28 +77,24 @@ export function readRecord(
  *
  * @param pidfile of the file that is about to get the name `path`
  */
-export function writeRecord(path: string, identity: Identity, pidfile: Tie): boolean {
+export function writeRecord(
+  path: string,
+  { pid, startTicks, boot }: Identity,
+  pidfile: Tie & { readonly mode: number; readonly gid: number },
+): boolean {
+  const temporary = sibling(path, "claim.new");
   try {
-    const { pid, startTicks, boot } = identity;
-    const text = `${pid}.${startTicks.toString(36)}.${encodeBoot(boot)}.${tieText(pidfile)}.` +
-      pathHash(path);
-    const temporary = sibling(path, "claim.new");
-    const create = (): void => Deno.symlinkSync(text, temporary);
+    const mode = pidfile.mode & ~(GROUP_WRITE | OTHERS_WRITE);
+    using file = createTemporary(temporary, { mode, gid: pidfile.gid });
     try {
-      create();
-    } catch (error) {
-      if (errnoOf(error) !== "EEXIST") throw error;
-      // Left by a claim that was killed: the holder of the lock is the only writer.
-      Deno.removeSync(temporary);
-      create();
-    }
-    try {
+      const text = [pid, startTicks, boot, tieText(pidfile), absolutePath(path)].join(" ");
+      writeBytes(file, text);
       Deno.renameSync(temporary, recordPath(path));
-    } catch (error) {
-      Deno.removeSync(temporary);
-      throw error;
+      return true;
+    } catch {
+      removeTemporary(temporary);
+      return false;
     }
-    return true;
   } catch {
     return false;
   }
@@ -102,33 +103,13 @@ export function writeRecord(path: string, identity: Identity, pidfile: Tie): boo
 /** Removes the record, if there is one and it can be removed. */
 export function removeRecord(path: string): void {
   try {
-    // Nothing but a symlink is ever a record.
-    if (Deno.lstatSync(recordPath(path)).isSymlink) Deno.removeSync(recordPath(path));
+    // Nothing but a regular file is ever a record.
+    if (Deno.lstatSync(recordPath(path)).isFile) Deno.removeSync(recordPath(path));
   } catch {
     // Without its pidfile it means nothing.
   }
 }
 
 function tieText({ ino, mtime }: Tie): string {
-  return `${(ino ?? 0).toString(36)}.${(mtime ?? 0).toString(36)}`;
-}
-
-function encodeBoot(uuid: string): string {
-  return BigInt(`0x${uuid.replaceAll("-", "")}`).toString(36);
-}
-
-function decodeBoot(text: string): string {
-  let value = 0n;
-  for (const digit of text) value = value * 36n + BigInt(parseInt(digit, 36));
-  const hex = value.toString(16).padStart(32, "0");
-  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
-}
-
-/** Source: FNV-1a with 32 bits. */
-function pathHash(path: string): string {
-  let hash = 0x811c9dc5;
-  for (const byte of new TextEncoder().encode(absolutePath(path))) {
-    hash = Math.imul(hash ^ byte, 0x01000193) >>> 0;
-  }
-  return hash.toString(36);
+  return `${ino ?? 0} ${mtime ?? 0}`;
 }

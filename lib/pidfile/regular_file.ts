@@ -3,7 +3,8 @@ import { deadline } from "@std/async/deadline";
 import { CommandError, isTimeout, toCommandError, withHint } from "../errors.ts";
 import { errnoOf } from "../errors.ts";
 import { shellQuote } from "../shell_quote.ts";
-import { GROUP_WRITE, OTHERS_WRITE, STICKY } from "./modes.ts";
+import { effectiveUser } from "../process/process.ts";
+import { GROUP_WRITE, OTHERS_WRITE } from "./modes.ts";
 import { walkPath } from "./path_walk.ts";
 
 /** An open file. */
@@ -78,15 +79,16 @@ async function openExisting(
 }
 
 function isInOthersHands(path: string, { uid }: Deno.FileInfo): boolean {
-  const isOurs = (user: number | null): boolean => user === 0 || user === Deno.uid();
+  const isOurs = (user: number | null): boolean => user === 0 || user === effectiveUser();
   if (!isOurs(uid)) return true;
   return walkPath(path).some((component) =>
     !isOurs(component.uid) || (!component.isSymlink && isSharedDirectory(component.mode))
   );
 }
 
+/** In a sticky one another user can use the name as soon as its owner has removed the file. */
 function isSharedDirectory(mode: number): boolean {
-  return (mode & (GROUP_WRITE | OTHERS_WRITE)) !== 0 && (mode & STICKY) === 0;
+  return (mode & (GROUP_WRITE | OTHERS_WRITE)) !== 0;
 }
 
 function refuseSpecial(path: string, info: Deno.FileInfo): void {
@@ -103,6 +105,31 @@ function refuseSpecial(path: string, info: Deno.FileInfo): void {
   throw new CommandError(
     `${shellQuote(path)}: is ${kind}, not a regular file; give the path of the pidfile itself`,
   );
+}
+
+/** Reads the first `limit` bytes of a file. */
+export function readBytes(file: Deno.FsFile, limit: number): Uint8Array {
+  const buffer = new Uint8Array(limit);
+  let length = 0;
+  while (length < buffer.length) {
+    const count = file.readSync(buffer.subarray(length));
+    if (count === null) break;
+    length += count;
+  }
+  return buffer.subarray(0, length);
+}
+
+/**
+ * Writes all of a text with one write(2).
+ *
+ * @throws {CommandError} a part of it does not fit
+ */
+export function writeBytes(file: Deno.FsFile, text: string): void {
+  const bytes = new TextEncoder().encode(text);
+  const count = file.writeSync(bytes);
+  if (count < bytes.length) {
+    throw new CommandError(`only ${count} of ${bytes.length} bytes fit`);
+  }
 }
 
 /** Returns whether the path still names the open file. */

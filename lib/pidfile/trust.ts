@@ -5,6 +5,7 @@
  */
 import {
   describe,
+  effectiveUser,
   maySignalOthers,
   type Process,
   type Users,
@@ -142,7 +143,7 @@ function butNot(target: Process): string {
  * change it afterwards, and have the next kill signal a process of their choice.
  */
 export function untrustedOwnerReason(path: string, state: PidfileState): string | undefined {
-  if (state.kind === "missing" || [0, Deno.uid()].includes(state.stat.uid)) return undefined;
+  if (state.kind === "missing" || [0, effectiveUser()].includes(state.stat.uid)) return undefined;
   return `${shellQuote(path)}: is owned by ${userName(state.stat.uid)}, ` +
     "who could change it later; remove it";
 }

@@ -1,13 +1,13 @@
 /** Writing a PID into a pidfile. */
-import { CommandError, errnoOf, withHint } from "../errors.ts";
-import { identityOf } from "../process/identity.ts";
+import { errnoOf, withHint } from "../errors.ts";
+import { identify } from "../process/identity.ts";
 import type { Pid } from "../process/pid.ts";
-import { descriptorPath } from "../process/proc.ts";
-import type { Process } from "../process/process.ts";
+import { effectiveUser } from "../process/process.ts";
 import { shellQuote } from "../shell_quote.ts";
 import type { FileStat } from "./pidfile.ts";
-import { removeRecord, sibling, writeRecord } from "./record.ts";
-import { type Opened, unlessExists, unlessMissing } from "./regular_file.ts";
+import { removeRecord, writeRecord } from "./record.ts";
+import { type Opened, writeBytes } from "./regular_file.ts";
+import { createTemporary, removeTemporary, sibling } from "./temporary.ts";
 
 /** No space or quota: what is in the file now is worth more than what might fit into it. */
 const FULL = ["ENOSPC", "EDQUOT"];
@@ -20,7 +20,6 @@ const FULL = ["ENOSPC", "EDQUOT"];
  * atomic against write(2): 17 written over 2147483647 has been read as 1747483647.) A full disk or
  * a crash keeps the old content.
  *
- * @param process the process that has the PID now; without one there is nothing to record
  * @throws {CommandError} it cannot be written
  */
 export function writePid(
@@ -28,13 +27,12 @@ export function writePid(
   { file, isCreated }: Opened,
   old: FileStat,
   pid: Pid,
-  process: Process | undefined,
 ): void {
-  const identity = process === undefined ? undefined : identityOf(process);
+  const identity = identify(pid);
   const record = (replacement: Deno.FsFile): void => {
     const { ino, mtime } = replacement.statSync();
-    const tie = { ino, mtime: mtime?.getTime() };
-    if (identity === undefined || !writeRecord(path, identity, tie)) removeRecord(path);
+    const alike = { ino, mtime: mtime?.getTime(), mode: old.mode, gid: old.gid };
+    if (identity === undefined || !writeRecord(path, identity, alike)) removeRecord(path);
   };
   withHint(`cannot write ${shellQuote(path)}`, () => {
     try {
@@ -59,14 +57,14 @@ function replaceFile(
   pid: Pid,
   record: (replacement: Deno.FsFile) => void,
 ): boolean {
-  if (old.uid !== Deno.uid()) return false; // it would change hands
+  if (old.uid !== effectiveUser()) return false; // it would change hands
   const temporary = sibling(path, "new");
   let file: Deno.FsFile | undefined;
   let isFull = false;
   try {
     file = createTemporary(temporary, old);
     try {
-      writeDigits(file, pid);
+      writeBytes(file, String(pid));
     } catch (error) {
       // Emptying the old file might not be followed by writing it.
       isFull = old.size > 0 && FULL.includes(errnoOf(error) ?? "");
@@ -84,59 +82,14 @@ function replaceFile(
   }
 }
 
-/** Creates the new file. @throws what open(2), chmod(2) or chown(2) throws */
-function createTemporary(name: string, { mode, gid }: FileStat): Deno.FsFile {
-  const wanted = mode & 0o777;
-  const create = (): Deno.FsFile =>
-    Deno.openSync(name, { write: true, createNew: true, mode: wanted });
-  const file = unlessExists(create) ?? replaceLeftover(name, create);
-  try {
-    const made = file.statSync();
-    const isAlike = made.gid === gid && ((made.mode ?? 0) & 0o777) === wanted;
-    if (isAlike) return file;
-    // By its descriptor: another user may have put a symlink at its name.
-    const descriptor = descriptorPath(file);
-    if (descriptor === undefined) throw new Error("its descriptor cannot be found");
-    if (made.gid !== gid) Deno.chownSync(descriptor, null, gid);
-    Deno.chmodSync(descriptor, wanted); // narrowed by the umask
-    return file;
-  } catch (error) {
-    file.close();
-    removeTemporary(name);
-    throw error;
-  }
-}
-
-/** The holder of the lock is the only writer: an older one was left by a claim that was killed. */
-function replaceLeftover<T>(name: string, create: () => T): T {
-  Deno.removeSync(name);
-  return create();
-}
-
-function removeTemporary(name: string): void {
-  try {
-    unlessMissing(() => Deno.removeSync(name));
-  } catch {
-    // The error that led here is the one to report.
-  }
-}
-
 /** For a moment the file is empty: a reader that sees that reads again. */
 function writeInPlace(file: Deno.FsFile, pid: Pid): void {
   file.truncateSync(0);
   file.seekSync(0, Deno.SeekMode.Start);
   try {
-    writeDigits(file, pid);
+    writeBytes(file, String(pid));
   } catch (error) {
     file.truncateSync(0);
     throw error;
-  }
-}
-
-function writeDigits(file: Deno.FsFile, pid: Pid): void {
-  const bytes = new TextEncoder().encode(String(pid));
-  const count = file.writeSync(bytes);
-  if (count < bytes.length) {
-    throw new CommandError(`only ${count} of the ${bytes.length} digits of ${pid} fit`);
   }
 }

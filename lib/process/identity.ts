@@ -28,8 +28,8 @@ export interface Named {
 export type Verdict =
   /** No process has the PID: the pidfile is stale. */
   | { readonly kind: "none" }
-  /** It is the pidfile's own; `isRecorded` if the claim record says so. */
-  | { readonly kind: "own"; readonly process: Process; readonly isRecorded: boolean }
+  /** It is the pidfile's own. */
+  | { readonly kind: "own"; readonly process: Process }
   /** It got the number later: the pidfile is stale. */
   | { readonly kind: "unrelated"; readonly process: Process; readonly reason: string }
   /** It may be either. `isLate` if it started after the pidfile was last modified. */
@@ -48,8 +48,16 @@ const CLOCK_MARGIN_MS = 1_000;
 
 const RUN_WHERE_VISIBLE = "run this as root, and where /proc shows that process";
 
-/** Returns what identifies a process; undefined if that is hidden. */
-export function identityOf({ pid, startTicks }: Process): Identity | undefined {
+/** The start of a process that does not exist: nothing that gets its PID later started then. */
+const NEVER = -1;
+
+/**
+ * Returns what identifies the process that has this PID now; undefined if that is hidden. If there
+ * is none, every process that gets the PID later is another one.
+ */
+export function identify(pid: Pid): Identity | undefined {
+  const process = findProcess(pid);
+  const startTicks = process === undefined ? NEVER : process.startTicks;
   const boot = bootId();
   return startTicks === undefined || boot === undefined ? undefined : { pid, startTicks, boot };
 }
@@ -77,33 +85,30 @@ export function judge(named: Named, exec: string | undefined): Verdict {
 }
 
 function judgeByRecord(process: Process, recorded: Identity): Verdict {
-  if (recorded.boot !== bootId()) {
-    return {
-      kind: "unrelated",
-      process,
-      reason: "is not the one that was claimed, before a reboot",
-    };
+  const { startTicks } = process;
+  const boot = bootId();
+  const unrelated = (reason: string): Verdict => ({ kind: "unrelated", process, reason });
+  const unclear = (reason: string): Verdict => ({
+    kind: "unclear",
+    process,
+    reason: `${reason}, so it cannot be compared with the claim record`,
+    hint: RUN_WHERE_VISIBLE,
+    isLate: false,
+  });
+  if (boot !== undefined && boot !== recorded.boot) {
+    return unrelated("is not the one that was claimed, before a reboot");
   }
-  if (process.startTicks === undefined) {
-    return {
-      kind: "unclear",
-      process,
-      reason: "its start time is hidden, so it cannot be compared with the claim record",
-      hint: RUN_WHERE_VISIBLE,
-      isLate: false,
-    };
-  }
-  return process.startTicks === recorded.startTicks
-    ? { kind: "own", process, isRecorded: true }
-    : { kind: "unrelated", process, reason: "is not the one that was claimed" };
+  if (startTicks === undefined) return unclear("its start time is hidden");
+  if (startTicks !== recorded.startTicks) return unrelated("is not the one that was claimed");
+  if (boot === undefined) return unclear("the machine's boot id is hidden");
+  return { kind: "own", process };
 }
 
 function judgeByTime(process: Process, modified: number, exec: string | undefined): Verdict {
   const started = startedAt(process);
   const matches = exec === undefined ? undefined : runsProgram(process, exec);
   const isLate = started === undefined || started > modified + CLOCK_MARGIN_MS;
-  const own: Verdict = { kind: "own", process, isRecorded: false };
-  if (matches === true || (!isLate && exec === undefined)) return own;
+  if (matches === true || (!isLate && exec === undefined)) return { kind: "own", process };
   const unclear = (reason: string, hint: string): Verdict => ({
     kind: "unclear",
     process,

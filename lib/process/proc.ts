@@ -25,7 +25,7 @@ export interface Stat {
 
 /**
  * Reads a file below /proc; returns undefined if it does not exist, and the empty string if it
- * exists but is hidden.
+ * is hidden, or may be.
  *
  * @param path below /proc, such as `812/stat`
  */
@@ -33,11 +33,19 @@ export function readProc(path: string): string | undefined {
   try {
     return Deno.readTextFileSync(`/proc/${path}`);
   } catch (error) {
-    const errno = errnoOf(error);
-    // ESRCH: the process exited between open and read.
-    if (errno === "ENOENT" || errno === "ESRCH") return undefined;
-    if (errno === "EACCES" || errno === "EPERM") return "";
-    throw error;
+    switch (errnoOf(error)) {
+      // The process exited between open and read, or its directory is held open.
+      case "ESRCH":
+        return undefined;
+      // What hidepid hides does not seem to exist.
+      case "ENOENT":
+        return procHides() ? "" : undefined;
+      case "EACCES":
+      case "EPERM":
+        return "";
+      default:
+        throw error;
+    }
   }
 }
 
@@ -56,10 +64,19 @@ export function parseStat(text: string): Stat {
   };
 }
 
+let isOurs: boolean | undefined;
+
 /** Returns whether /proc shows the processes that our kill(2) reaches, not another namespace's. */
 export function procIsOurs(): boolean {
+  isOurs ??= showsOurNamespace();
+  return isOurs;
+}
+
+function showsOurNamespace(): boolean {
   try {
-    return Deno.readLinkSync("/proc/self") === String(Deno.pid);
+    if (Deno.readLinkSync("/proc/self") !== String(Deno.pid)) return false;
+    // Both namespaces may have given us the same number: then this has two of them.
+    return !/^NSpid:.*\d\s+\d/m.test(readProc("self/status") ?? "");
   } catch {
     return false;
   }
@@ -67,7 +84,12 @@ export function procIsOurs(): boolean {
 
 /** Returns whether /proc may hide processes of other users (mount option hidepid). */
 export function procHides(): boolean {
-  const mounts = readProc("self/mounts") ?? "";
+  let mounts = "";
+  try {
+    mounts = Deno.readTextFileSync("/proc/self/mounts");
+  } catch {
+    // Then it may.
+  }
   const at = mounts.lastIndexOf(" /proc proc ");
   const options = mounts.slice(at, mounts.indexOf("\n", at));
   return at < 0 || (options.includes("hidepid=") && !/hidepid=(0|off)/.test(options));

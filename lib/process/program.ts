@@ -27,8 +27,11 @@ export function runsProgram({ directory }: Process, path: string): boolean | und
     if (running.dev === wanted.dev && running.ino === wanted.ino) return true;
   }
   // In another mount namespace the same path can be another file.
-  const deleted = / \(deleted\)$/.test(target) && sharesMounts(directory);
-  if (deleted && target === `${realPath(path)} (deleted)`) return true;
+  if (target === `${realPath(path)} (deleted)` && sharesMounts(directory)) {
+    // Unless that is the name of a file.
+    const literal = statOrUndefined(target);
+    if (literal === undefined || literal.ino !== running?.ino) return true;
+  }
   if (wanted === undefined) {
     throw new CommandError(
       `--exec ${path}: no such file; give the path of the program that the service runs`,

@@ -220,7 +220,7 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
       "dead: process PID (sleep) is a kernel thread; stale pidfile kthread.pid",
     ],
     [
-      "sipid claim --pid $JOB --pid-file own.pid; record=$(readlink .own.pid.claim); ln -sfn ${record%%.*}.1.${record#*.*.} .own.pid.claim; sipid status --pid-file own.pid",
+      "sipid claim --pid $JOB --pid-file own.pid; sed -i 's/ [0-9]* / 1 /' .own.pid.claim; sipid status --pid-file own.pid",
       "dead: process PID (sleep) is not the one that was claimed; stale pidfile own.pid",
     ],
   ],
@@ -492,7 +492,7 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
       "sipid kill: cannot remove stale.pid: read-only file system; use a path on a writable file system",
     ],
     [
-      "inject statx:error=EIO link.pid sipid claim --pid 17 --pid-file link.pid",
+      "inject statx:error=EIO:when=2 link.pid sipid claim --pid 17 --pid-file link.pid",
       "sipid claim: cannot examine link.pid: input/output error; check the kernel log (dmesg): the disk may be failing",
     ],
     [
@@ -676,9 +676,12 @@ const UNPROVOKED: Readonly<Record<string, string>> = {
   "in a hidden state": "takes a process that survives SIGKILL and that /proc hides",
   "in uninterruptible sleep, waiting for a device or a file server": "takes a broken device",
   "a zombie whose other threads are running": "takes a broken device, and threads that wait for it",
-  "its start time is hidden, so it cannot be compared with the claim record":
-    "takes a claim in view of a /proc that is hidden afterwards",
-  "is not the one that was claimed, before a reboot": "takes a reboot",
+  "is not the one that was claimed, before a reboot": "see identity_test.ts",
+  "its start time is hidden": "see identity_test.ts",
+  "the machine's boot id is hidden": "see identity_test.ts",
+  "…, so it cannot be compared with the claim record": "see identity_test.ts",
+  "…: its directory is not …, where its path leads; use a path without links of /proc":
+    "see trust_test.ts",
   "a hidden program": "takes a program that only root may read, of a process of another user",
   "and the owner of … is hidden": "takes a root without a view of /proc",
   "…: its … … is owned by …, …": "takes a directory of another user; see trust_test.ts",
@@ -688,7 +691,7 @@ const UNPROVOKED: Readonly<Record<string, string>> = {
     "takes a directory of another group; see trust_test.ts",
   "chmod g-w …, or write the pidfile with sipid claim": "the hint of the former",
   "its descriptor cannot be found": "takes a /proc of another namespace and a umask",
-  "only … of the … digits of … fit": "takes a disk with room for half a number",
+  "only … of … bytes fit": "takes a disk with room for half a number",
   "…: too many symlinks on the way": "the kernel refuses such a path before",
   "cannot read the symlink …": "takes a symlink that is removed between two system calls",
   "cannot open …: another process holds it up, with a lease or a FIFO; find it with: fuser -v …":

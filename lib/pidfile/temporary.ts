@@ -1,0 +1,54 @@
+/** New files that are written under a temporary name and then put in the place of others. */
+import { descriptorPath } from "../process/proc.ts";
+import { unlessExists, unlessMissing } from "./regular_file.ts";
+
+/** Returns the path of a hidden file beside a pidfile: `.NAME.suffix`. */
+export function sibling(path: string, suffix: string): string {
+  const base = path.lastIndexOf("/") + 1;
+  return `${path.slice(0, base)}.${path.slice(base)}.${suffix}`;
+}
+
+/**
+ * Creates a new file with this mode and group, whatever the umask.
+ *
+ * @throws what open(2), chmod(2) or chown(2) throws
+ */
+export function createTemporary(
+  name: string,
+  { mode, gid }: { readonly mode: number; readonly gid: number },
+): Deno.FsFile {
+  const wanted = mode & 0o777;
+  const create = (): Deno.FsFile =>
+    Deno.openSync(name, { write: true, createNew: true, mode: wanted });
+  const file = unlessExists(create) ?? replaceLeftover(name, create);
+  try {
+    const made = file.statSync();
+    const isAlike = made.gid === gid && ((made.mode ?? 0) & 0o777) === wanted;
+    if (isAlike) return file;
+    // By its descriptor: another user may have put a symlink at its name.
+    const descriptor = descriptorPath(file);
+    if (descriptor === undefined) throw new Error("its descriptor cannot be found");
+    if (made.gid !== gid) Deno.chownSync(descriptor, null, gid);
+    Deno.chmodSync(descriptor, wanted); // narrowed by the umask
+    return file;
+  } catch (error) {
+    file.close();
+    removeTemporary(name);
+    throw error;
+  }
+}
+
+/** The holder of the lock is the only writer: an older one was left by a claim that was killed. */
+function replaceLeftover<T>(name: string, create: () => T): T {
+  Deno.removeSync(name);
+  return create();
+}
+
+/** Removes it after a failure. */
+export function removeTemporary(name: string): void {
+  try {
+    unlessMissing(() => Deno.removeSync(name));
+  } catch {
+    // The error that led here is the one to report.
+  }
+}
