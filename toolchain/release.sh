@@ -33,7 +33,7 @@ fi
 name=sipid-$version-linux-$arch${suffix:+-$suffix}
 package=sipid_$version${suffix:++$suffix}_$architecture.deb
 
-work=$(mktemp -d dist/release-XXXXXX)
+work=$(mktemp -d "$PWD/dist/release-XXXXXX")
 trap 'rm -rf "$work"' EXIT
 
 mkdir -p "$work/$name/completions"
@@ -59,8 +59,8 @@ cd dist
 for file in sipid-"$version"-*.tar.gz sipid_"$version"*.deb sipid arm64/sipid x64/sipid; do
   # Those of other architectures too, if they have been made.
   [ ! -f "$file" ] || sha256sum "$file"
-done >"../$work/sums"
-mv "../$work/sums" SHA256SUMS
+done >"$work/sums"
+mv "$work/sums" SHA256SUMS
 
 sum() { sha256sum "$1" | cut -d ' ' -f 1; }
 cat <<EOT
