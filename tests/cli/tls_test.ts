@@ -1,83 +1,7 @@
 /** sipid wait-until-healthy over TLS, with an authority made here by openssl. */
 import { httpServer, rawServer, readRequest, type Server, writeAll } from "../servers.ts";
+import { Authority, openssl, type Pair } from "../certificates.ts";
 import { expectResult, type Result, run, Running, SIPID, sipid, TempDir } from "../support.ts";
-
-/** An authority and the certificates it signs, as files in a directory of the test. */
-class Authority extends TempDir {
-  readonly cert = this.file("ca.pem");
-
-  static async create(): Promise<Authority> {
-    const authority = new Authority();
-    await openssl(
-      "req",
-      "-x509",
-      "-newkey",
-      "ec",
-      "-pkeyopt",
-      "ec_paramgen_curve:P-256",
-      "-nodes",
-      "-subj",
-      "/CN=sipid test authority",
-      "-days",
-      "2",
-      "-keyout",
-      authority.file("ca.key"),
-      "-out",
-      authority.cert,
-    );
-    return authority;
-  }
-
-  /** A certificate for 127.0.0.1, or what `extra` makes of it. */
-  async sign(
-    name: string,
-    { san = "IP:127.0.0.1", days = "2" } = {},
-  ): Promise<Pair> {
-    const [cert, key, request] = ["pem", "key", "csr"].map((end) => this.file(`${name}.${end}`));
-    await openssl(
-      "req",
-      "-newkey",
-      "ec",
-      "-pkeyopt",
-      "ec_paramgen_curve:P-256",
-      "-nodes",
-      "-subj",
-      `/CN=${name}`,
-      "-keyout",
-      key!,
-      "-out",
-      request!,
-    );
-    const extensions = this.write(`${name}.ext`, `subjectAltName=${san}\n`);
-    await openssl(
-      "x509",
-      "-req",
-      "-in",
-      request!,
-      "-CA",
-      this.cert,
-      "-CAkey",
-      this.file("ca.key"),
-      "-CAcreateserial",
-      "-days",
-      days,
-      "-extfile",
-      extensions,
-      "-out",
-      cert!,
-    );
-    return { cert: cert!, key: key! };
-  }
-}
-
-interface Pair {
-  readonly cert: string;
-  readonly key: string;
-}
-
-async function openssl(...args: string[]): Promise<void> {
-  expectResult(await run("openssl", args), { code: 0 });
-}
 
 function tlsServer({ cert, key }: Pair): Server {
   return httpServer(() => new Response("fine"), {
@@ -325,27 +249,6 @@ Deno.test("the reason names the target of a redirect whose certificate is not tr
     code: 1,
     stderr: `: ${target.url}/there: certificate signed by unknown authority; ` +
       "trust it with --ca-cert FILE\n",
-  });
-});
-
-Deno.test("an X.509 version 1 certificate is named as such", async () => {
-  using authority = await Authority.create();
-  const [cert, key] = [authority.file("v1.pem"), authority.file("v1.key")];
-  const request = authority.file("v1.csr");
-  const ec = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
-  await openssl("req", ...ec, "-subj", "/CN=127.0.0.1", "-keyout", key, "-out", request);
-  // Without extensions openssl makes version 1.
-  const ca = ["-CA", authority.cert, "-CAkey", authority.file("ca.key"), "-CAcreateserial"];
-  await openssl("x509", "-req", "-in", request, ...ca, "-out", cert);
-  const serve = ["s_server", "-accept", "127.0.0.1:0", "-www", "-cert", cert, "-key", key];
-  await using server = await Running.start("openssl", serve, {
-    awaited: "ACCEPT.*",
-    stderr: "null",
-  });
-  const port = (await server.line(/^ACCEPT .*:(\d+)$/m))[1];
-  expectResult(await wait(`https://127.0.0.1:${port}/`, "--ca-cert", authority.cert), {
-    code: 1,
-    stderr: "): X.509 version 1 certificates are not supported\n",
   });
 });
 
