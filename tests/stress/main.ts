@@ -54,13 +54,13 @@ for (const name of wanted) {
   const start = performance.now();
   try {
     // Each part has a seed of its own, so that it can be repeated alone.
-    const random = new Random(seed ^ [...name].reduce((sum, it) => sum * 31 + it.charCodeAt(0), 7));
-    const done = await part({ random, long, dir });
+    const own = (seed ^ [...name].reduce((sum, it) => sum * 31 + it.charCodeAt(0), 7)) | 0;
+    const done = await part({ random: new Random(own), seed: own, long, dir });
     const seconds = (performance.now() - start) / 1000;
     rows.push(...done.map((row) => ({ ...row, part: name })));
     print(`${name}: held, ${seconds.toFixed(0)} s`);
   } catch (error) {
-    print(`${name}: ${error instanceof Error ? error.stack : error}`);
+    print(`${name}: ${Deno.inspect(error)}`);
     print(
       `repeat it with: make stress ARGS="--seed ${seed}${long ? " long" : ""} ${name}"`,
     );

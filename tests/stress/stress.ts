@@ -39,6 +39,8 @@ export interface Row {
 /** The arguments of a part. */
 export interface Stress {
   readonly random: Random;
+  /** The seed of `random`, for other sources of chance. */
+  readonly seed: number;
   /** Whether it is the long run. */
   readonly long: boolean;
   /** A directory of the part's own. */
