@@ -1,7 +1,8 @@
 /** The flags that several commands share, and the parsers of their values. */
-import { type Flag, flag, type ValueFlag } from "../lib/cli/command.ts";
+import { type Flag, flag, flagSwitch, type ValueFlag } from "../lib/cli/command.ts";
 import { parseDuration } from "../lib/duration.ts";
 import { UsageError } from "../lib/errors.ts";
+import { parseSignal, SIGNAL_NAMES } from "../lib/signal_names.ts";
 import { parsePid, type Pid } from "../lib/process/pid.ts";
 
 /** Declares `--pid-file`. */
@@ -15,6 +16,27 @@ export const execFlag: Flag<string | undefined> = flag(
   "accept only a process that runs the program at PATH as the pidfile's own",
   (path) => path,
 ).optional();
+
+/** `--group`, the process group instead of the process. */
+export const groupFlag: Flag<boolean> = flagSwitch(
+  "signal and wait for the whole process group, if the process leads one",
+);
+
+/** Declares a flag whose value is a signal. */
+export function signalFlag(help: string): ValueFlag<Deno.Signal> {
+  return flag("SIG", help, signal, undefined, SIGNAL_NAMES);
+}
+
+function signal(text: string): Deno.Signal {
+  const parsed = parseSignal(text);
+  if (typeof parsed === "string") return parsed;
+  throw new UsageError(
+    parsed.reason,
+    parsed.isName
+      ? { typed: text.toUpperCase().replace(/^SIG/, ""), known: SIGNAL_NAMES }
+      : undefined,
+  );
+}
 
 /** Parses a PID. */
 export function pid(text: string): Pid {

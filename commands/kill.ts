@@ -1,35 +1,49 @@
 /** `sipid kill`: stops the process a pidfile names, and removes the pidfile. */
 import { command, type Definition, flag, flagSwitch, type Values } from "../lib/cli/command.ts";
-import { info } from "../lib/cli/output.ts";
+import { info, writeStdout } from "../lib/cli/output.ts";
+import { reportWaiting } from "../lib/cli/waiting.ts";
 import { formatDuration } from "../lib/duration.ts";
-import { CommandError } from "../lib/errors.ts";
+import { CommandError, UsageError } from "../lib/errors.ts";
 import { LockedElsewhere } from "../lib/pidfile/lock.ts";
 import { isUnchanged, judgePidfile, type PidfileState } from "../lib/pidfile/pidfile.ts";
 import { readAndJudge, withLock } from "../lib/pidfile/pidfile.ts";
-import { findDistrust } from "../lib/pidfile/trust.ts";
-import { explain } from "../lib/process/identity.ts";
-import { describe, holdProcess, isStopped, type Process, stateOf } from "../lib/process/process.ts";
-import { sendSignal } from "../lib/process/signals.ts";
-import { waitForExit } from "../lib/process/wait_for_exit.ts";
-import { shellQuote } from "../lib/shell_quote.ts";
-import { duration, execFlag, pidFileFlag } from "./flags.ts";
+import { describeAll, findTarget, notSent, type Signallable } from "../lib/pidfile/target.ts";
+import { describe, stateOf } from "../lib/process/process.ts";
+import { maySignal } from "../lib/process/signals.ts";
+import {
+  formatSchedule,
+  parseSchedule,
+  runSchedule,
+  SIGKILL_TIMEOUT_MS,
+  type Step,
+} from "../lib/process/schedule.ts";
+import { printable, shellQuote } from "../lib/shell_quote.ts";
+import { duration, execFlag, groupFlag, pidFileFlag, signalFlag } from "./flags.ts";
 
 /** Milliseconds that a process gets to dump its stacks after SIGQUIT. */
 const STACK_DUMP_TIMEOUT_MS = 1_000;
-/** Milliseconds that the kernel gets to terminate a process after SIGKILL. */
-const SIGKILL_TIMEOUT_MS = 5_000;
+const DEFAULT_GRACE_PERIOD = "20s";
 
 const flags = {
   "pid-file": pidFileFlag("the pidfile of the process to stop").required(),
   "exec": execFlag,
+  "signal": signalFlag("what is sent first, instead of SIGTERM").optional(),
   "grace-period": flag(
     "DURATION",
-    "how long the process has after SIGTERM",
+    `how long the process has after the first signal (default ${DEFAULT_GRACE_PERIOD})`,
     duration,
-  ).or("20s"),
+  ).optional(),
   "show-stacks": flagSwitch(
     "after the grace period, before SIGKILL, send SIGQUIT for a stack dump",
   ),
+  "schedule": flag(
+    "SCHEDULE",
+    "what is sent, and how long to wait after each signal, such as INT/30s/QUIT/10s/KILL/5s; a " +
+      "bare number is seconds; without KILL the process is never killed",
+    schedule,
+  ).optional(),
+  "group": groupFlag,
+  "dry-run": flagSwitch("print what would be done; signal and change nothing"),
 };
 
 /** The command `kill`. */
@@ -37,109 +51,160 @@ export const kill: Definition = command({
   flags,
   statuses: {
     0: "no process of this pidfile is running",
-    1: "refused or failed: no PID in the file, unclear whose it is, no permission, or the process " +
-      "survived",
+    1: "refused or failed: no PID in the file, unclear whose it is, no permission, the process " +
+      "survived, or another one has taken the pidfile over",
     2: "wrong usage",
   },
   examples: [
     "sipid kill --pid-file /var/vcap/sys/run/web/web.pid",
-    "sipid kill --pid-file /run/web.pid --grace-period 1m --show-stacks",
+    "sipid kill --pid-file /run/unicorn.pid --group --schedule QUIT/30s/KILL/5s",
   ],
-  run: killByPidfile,
+  run: (values) => killByPidfile(values, stepsOf(values)),
 });
 
-async function killByPidfile(values: Values<typeof flags>): Promise<number> {
-  const { "pid-file": path, "grace-period": grace, "show-stacks": showStacks, exec } = values;
-  const name = shellQuote(path);
-  // 1. Read the PID, and decide whose it is.
-  const { state, verdict } = await readAndJudge(path, exec);
-  if (state.kind === "missing") {
-    info(`${name}: does not exist; nothing to kill`);
-    return 0;
-  }
-  if (state.kind === "invalid") {
-    throw new CommandError(
-      `${name}: does not contain a valid pid; nothing was signalled; ` +
-        "inspect the file and remove it if its process has exited",
-    );
-  }
-  if (verdict.kind === "unclear") {
-    throw new CommandError(
-      `${name}: ${explain(verdict)}; nothing was signalled; ${verdict.hint}`,
-    );
-  }
-
-  // 2. Without a process of its own the pidfile is stale.
-  if (verdict.kind !== "own") {
-    const fact = verdict.kind === "unrelated"
-      ? `${describe(verdict.process)} ${verdict.reason} and was not signalled`
-      : state.kind === "empty"
-      ? "is empty"
-      : `process ${state.pid} is not running`;
-    const outcome = await remove(path, state, fact, exec);
-    // Written at the last moment: there is a process after all.
-    return outcome === "changed" ? await killByPidfile(values) : 0;
-  }
-  const { process } = verdict;
-  const distrust = findDistrust(path, state, process);
-  if (distrust !== undefined) {
-    throw new CommandError(
-      `${distrust.fact}; ${describe(process)} was not signalled; ${distrust.hint}`,
-    );
-  }
-
-  // 3. to 6. Stop the process.
-  await stop(process, path, grace, showStacks);
-
-  // 7. Remove the pidfile.
-  await remove(path, state, undefined, exec);
-  return 0;
+function schedule(text: string): readonly Step[] {
+  const steps = parseSchedule(text);
+  if (typeof steps === "string") throw new UsageError(steps);
+  return steps;
 }
 
-/** Returns when the process has exited. */
-async function stop(
-  target: Process,
-  path: string,
-  grace: number,
-  showStacks: boolean,
-): Promise<void> {
-  const begin = performance.now();
-  const report = (what: string): void =>
-    info(`${describe(target)} ${what} after ${formatDuration(performance.now() - begin)}`);
-  using process = holdProcess(target);
-  if (process === undefined) return report("exited");
-
-  // 3. SIGTERM, and SIGCONT so that a stopped process can act on it.
-  signal(process, "SIGTERM", path);
-  if (isStopped(process)) signal(process, "SIGCONT", path);
-  // 4. The grace period.
-  if (await waitForExit(process, grace)) return report("exited");
-  info(`${describe(process)} is still running after ${formatDuration(grace)}`);
-
-  // 5. SIGQUIT for the stacks, then SIGKILL.
-  if (showStacks) {
-    signal(process, "SIGQUIT", path);
-    if (await waitForExit(process, STACK_DUMP_TIMEOUT_MS)) return report("exited");
-  }
-  signal(process, "SIGKILL", path);
-  // 6. Even SIGKILL takes a moment, and some processes never act on it.
-  if (await waitForExit(process, SIGKILL_TIMEOUT_MS)) return report("was killed");
-  throw new CommandError(
-    `${describe(process)} survived SIGKILL: it is ${stateOf(process) ?? "in a hidden state"}; ` +
-      `${shellQuote(path)} is kept, so that no second instance starts; ` +
-      "fix what it waits for, then retry",
+/** Returns the schedule that the flags make. */
+function stepsOf(values: Values<typeof flags>): readonly Step[] {
+  const { signal = "SIGTERM", "grace-period": grace, "show-stacks": showStacks } = values;
+  const kill: Step = { signal: "SIGKILL", waitMs: SIGKILL_TIMEOUT_MS };
+  const steps: readonly Step[] = [
+    { signal, waitMs: grace ?? duration(DEFAULT_GRACE_PERIOD) },
+    ...(showStacks ? [{ signal: "SIGQUIT", waitMs: STACK_DUMP_TIMEOUT_MS } as const] : []),
+    ...(signal === "SIGKILL" && !showStacks ? [] : [kill]),
+  ];
+  if (values.schedule === undefined) return steps;
+  const others = [
+    ...(values.signal === undefined ? [] : ["--signal"]),
+    ...(grace === undefined ? [] : ["--grace-period"]),
+    ...(showStacks ? ["--show-stacks"] : []),
+  ];
+  if (others.length === 0) return values.schedule;
+  throw new UsageError(
+    `--schedule replaces ${others.join(", ")}; the schedule of these is ${formatSchedule(steps)}`,
   );
 }
 
-function signal(to: Process, name: Deno.Signal, path: string): void {
-  const outcome = sendSignal(to, name);
-  if (outcome === "sent") info(`sent ${name} to ${describe(to)}`);
-  if (outcome === "denied") {
-    throw new CommandError(
-      `no permission to send ${name} to ${describe(to)}; ${shellQuote(path)} is kept; ` +
-        "run this as root, or as the user of that process",
+async function killByPidfile(
+  values: Values<typeof flags>,
+  steps: readonly Step[],
+): Promise<number> {
+  const { "pid-file": path, exec, group, "dry-run": isDryRun, quiet } = values;
+  const name = shellQuote(path);
+  const plan = (text: string): void => quiet ? undefined : writeStdout(`${printable(text)}\n`);
+
+  // 1. Find the process, and refuse what must not be signalled.
+  using found = await findTarget(path, exec, group);
+
+  // 2. Without a process of its own the pidfile is stale.
+  if (found.kind === "nothing") {
+    if (found.state.kind === "missing") {
+      info(`${name}: does not exist; nothing to kill`);
+    } else if (isDryRun) {
+      plan(`${name}: ${found.fact}; would remove the stale pidfile`);
+    } else {
+      const outcome = await remove(path, found.state, found.fact, exec);
+      // Written at the last moment: there is a process after all.
+      if (outcome === "changed") return await killByPidfile(values, steps);
+    }
+    return 0;
+  }
+  if (found.warning !== undefined) info(`warning: ${found.warning}`);
+  if (isDryRun) {
+    planOf(found, steps, path).forEach(plan);
+    return 0;
+  }
+
+  // 3. Run the schedule.
+  await stop(found, steps, path);
+
+  // 4. Remove the pidfile, unless another process has it by now.
+  const outcome = await remove(path, found.state, undefined, exec);
+  if (outcome !== "removed") await refuseSuccessor(path, exec);
+  return 0;
+}
+
+/** Returns what would be done, line by line. */
+function planOf(found: Signallable, steps: readonly Step[], path: string): string[] {
+  const { target, name, isGroup } = found;
+  const running = target.running();
+  const members = isGroup ? ` (${describeAll(running)})` : "";
+  // kill(2) of a group succeeds if one member may be signalled.
+  if (running.length > 0 && !running.some(maySignal)) {
+    throw notSent(found, "denied", steps[0]!.signal, path);
+  }
+  return [
+    ...steps.map(({ signal, waitMs }, index) => {
+      const wait = `wait up to ${formatDuration(waitMs)}`;
+      return index === 0
+        ? `would send ${signal} to ${name}${members}; ${wait}`
+        : `would then send ${signal}; ${wait}`;
+    }),
+    `would remove ${shellQuote(path)} as soon as it has exited`,
+  ];
+}
+
+/** Returns when it has exited. */
+async function stop(found: Signallable, steps: readonly Step[], path: string): Promise<void> {
+  const { target, name } = found;
+  const begin = performance.now();
+  let waited = 0;
+  const ending = await runSchedule(target, steps, {
+    sent: (signal) => info(`sent ${signal} to ${name}`),
+    waiting: (index) => {
+      const next = steps[index + 1]?.signal;
+      const limit = formatDuration(steps[index]!.waitMs);
+      return reportWaiting((elapsed) =>
+        `waiting for ${name}: ${formatDuration(elapsed)} of ${limit}` +
+        (next === undefined ? "" : `, then ${next}`)
+      );
+    },
+    stillRunning: (index) => {
+      waited += steps[index]!.waitMs;
+      const isLast = index === steps.length - 1;
+      if (!isLast && waited > 0) {
+        info(`${name} is still running after ${formatDuration(waited)}`);
+      }
+    },
+  });
+  switch (ending.kind) {
+    case "exited": {
+      const how = ending.last === "SIGKILL" ? "was killed" : "exited";
+      return info(`${name} ${how} after ${formatDuration(performance.now() - begin)}`);
+    }
+    case "running":
+      throw survived(found, steps, path, waited);
+    default:
+      throw notSent(found, ending.kind, ending.signal, path);
+  }
+}
+
+function survived(
+  { target, name, isGroup }: Signallable,
+  steps: readonly Step[],
+  path: string,
+  waited: number,
+): CommandError {
+  const running = target.running();
+  const kept = `${shellQuote(path)} is kept, so that no second instance starts`;
+  if (!steps.some(({ signal }) => signal === "SIGKILL")) {
+    const members = isGroup ? `: ${describeAll(running)}` : "";
+    return new CommandError(
+      `${name} is still running after ${formatDuration(waited)}${members}; ${kept}; ` +
+        "a schedule that ends with KILL/5s kills it",
     );
   }
+  const states = running.map((process) => {
+    const state = stateOf(process) ?? "in a hidden state";
+    return isGroup ? `${describe(process)} is ${state}` : `it is ${state}`;
+  });
+  return new CommandError(
+    `${name} survived SIGKILL: ${states.join(", ")}; ${kept}; fix what it waits for, then retry`,
+  );
 }
 
 /**
@@ -177,4 +242,14 @@ async function remove(
     info(`${prefix}kept ${name}: ${error.message}; the next claim will replace it`);
     return undefined;
   }
+}
+
+/** Fails if another process has taken the pidfile over, as in a hand-over on SIGTERM. */
+async function refuseSuccessor(path: string, exec: string | undefined): Promise<void> {
+  const { verdict } = await readAndJudge(path, exec);
+  if (verdict.kind !== "own" && verdict.kind !== "unclear") return;
+  throw new CommandError(
+    `${shellQuote(path)}: ${describe(verdict.process)} has taken it over, is running, and was ` +
+      "not signalled; run the same command again to stop it",
+  );
 }

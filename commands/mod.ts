@@ -18,6 +18,16 @@ export const commands: readonly Entry[] = [
     async () => (await import("./kill.ts")).kill,
   ),
   entry(
+    "signal",
+    "Send one signal to the process named by a pidfile",
+    async () => (await import("./signal.ts")).signal,
+  ),
+  entry(
+    "wait-until-gone",
+    "Wait until the process named by a pidfile has exited",
+    async () => (await import("./wait_until_gone.ts")).waitUntilGone,
+  ),
+  entry(
     "status",
     "Report whether the process named by a pidfile is running",
     async () => (await import("./status.ts")).status,

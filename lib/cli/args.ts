@@ -104,7 +104,7 @@ function parseValue(name: string, flag: Flag<unknown>, text: string): unknown {
     return flag.parse(text);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
-    throw new UsageError(`invalid --${name} "${flag.redact(text)}": ${error.message}`);
+    throw new UsageError(`invalid --${name} "${flag.redact(text)}": ${error.message}`, error.typo);
   }
 }
 

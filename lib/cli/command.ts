@@ -23,6 +23,8 @@ export interface Flag<T> {
   readonly parse: (text: string) => T;
   /** Returns a text as messages show it: without its secrets. */
   readonly redact: (text: string) => string;
+  /** The words that a shell offers for its value; undefined if there are none to choose from. */
+  readonly words?: readonly string[];
 }
 
 /** A flag whose value is a list, empty if it is not given. */
@@ -126,12 +128,16 @@ export interface ValueFlag<T> {
   repeated(): RepeatedFlag<T>;
 }
 
-/** Declares a flag with a value. Without `redact`, messages show its text as it is. */
+/**
+ * Declares a flag with a value. Without `redact`, messages show its text as it is; with `words`, a
+ * shell completes its value with them.
+ */
 export function flag<T>(
   placeholder: string,
   help: string,
   parse: (text: string) => T,
   redact: (text: string) => string = (text) => text,
+  words?: readonly string[],
 ): ValueFlag<T> {
   const base = {
     placeholder,
@@ -141,6 +147,7 @@ export function flag<T>(
     default: undefined,
     parse,
     redact,
+    ...(words === undefined ? {} : { words }),
   };
   return {
     required: () => ({ ...base, isRequired: true }),

@@ -47,7 +47,12 @@ function bash(commands: readonly Command[]): string {
       flags=${quoted(flags.flatMap(spellings).join(" "))}
       files=${quoted(names(taking.filter(takesFile)))}
       values=${quoted(names(taking.filter((flag) => !takesFile(flag))))}
-      operands=${quoted(rest)} ;;`;
+      operands=${quoted(rest)}${
+      flags.flatMap(({ name, words }) =>
+        words === undefined ? [] : [`
+      [[ $name == ${name} ]] && words=${quoted(words.join(" "))}`]
+      ).join("")
+    } ;;`;
   });
   const words = [...commands.map(({ name }) => name), ...named(PROGRAM_FLAGS).flatMap(spellings)];
   return `# bash completion of sipid
@@ -59,20 +64,20 @@ _sipid() {
   elif [[ $previous == = ]]; then
     previous=\${COMP_WORDS[COMP_CWORD - 2]}
   fi
-  local flags='' files='' values='' operands=''
-  case \${COMP_WORDS[1]} in
-${cases.join("\n")}
-  esac
   local name=\${previous#-}
   name=\${name#-}
   [[ $previous == -* ]] || name=''
+  local flags='' files='' values='' operands='' words=''
+  case \${COMP_WORDS[1]} in
+${cases.join("\n")}
+  esac
   local -a how=(-W "$operands")
   if ((COMP_CWORD == 1)); then
     how=(-W ${quoted(words.join(" "))})
   elif [[ -n $name && " $files " == *" $name "* ]]; then
     how=(-f)
   elif [[ -n $name && " $values " == *" $name "* ]]; then
-    how=(-W '')
+    how=(-W "$words")
   elif [[ $word == -* ]]; then
     how=(-W "$flags")
   elif [[ $operands == COMMAND ]]; then
@@ -88,10 +93,13 @@ function zsh(commands: readonly Command[]): string {
   const text = (words: string): string => words.replace(/[[\]:\\]/g, "\\$&");
   const specs = (flags: readonly NamedFlag[]): string[] =>
     flags.flatMap((flag) => {
-      const { placeholder, help, isRepeated } = flag;
-      const action = placeholder === undefined
-        ? ""
-        : `:${placeholder}:${takesFile(flag) ? "_files" : " "}`;
+      const { placeholder, help, isRepeated, words } = flag;
+      const values = words !== undefined
+        ? `(${words.join(" ")})`
+        : takesFile(flag)
+        ? "_files"
+        : " ";
+      const action = placeholder === undefined ? "" : `:${placeholder}:${values}`;
       const all = spellings(flag);
       const prefix = isRepeated ? "*" : all.length > 1 ? `(${all.join(" ")})` : "";
       return all.map((spelling) => quoted(`${prefix}${spelling}[${text(help)}]${action}`));
@@ -135,7 +143,8 @@ function fish(commands: readonly Command[]): string {
   const line = (condition: string, flag: NamedFlag): string => {
     const letter = flag.letter === undefined ? "" : ` -s ${flag.letter}`;
     const value = flag.placeholder === undefined ? "" : takesFile(flag) ? " -r -F" : " -x";
-    const names = `${letter} -l ${flag.name}${value}`;
+    const words = flag.words === undefined ? "" : ` -a ${quoted(flag.words.join(" "))}`;
+    const names = `${letter} -l ${flag.name}${value}${words}`;
     return `complete -c sipid -n ${condition}${names} -d ${quoted(flag.help)}`;
   };
   const lines = commands.flatMap((command) => {

@@ -79,7 +79,8 @@ export function helpWidth(): number {
   return Deno.stdout.isTerminal() ? terminalWidth() : DEFAULT_WIDTH;
 }
 
-function clearProgress(): void {
+/** Removes the line of `progress`. */
+export function clearProgress(): void {
   if (!isProgressShown) return;
   isProgressShown = false;
   writeStderr("\r\x1b[K");

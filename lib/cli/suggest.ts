@@ -7,7 +7,10 @@ import type { Typo } from "../errors.ts";
  * A word is near if at most a third of its characters are wrong.
  */
 export function suggestion({ typed, known }: Typo): string {
-  const [nearest] = known.map((word) => ({ word, errors: distance(typed.toLowerCase(), word) }))
+  const [nearest] = known.map((word) => ({
+    word,
+    errors: distance(typed.toLowerCase(), word.toLowerCase()),
+  }))
     .filter(({ word, errors }) => errors <= Math.ceil(Math.max(typed.length, word.length) / 3))
     .sort((a, b) => a.errors - b.errors);
   return nearest === undefined ? "" : `; did you mean ${nearest.word}?`;

@@ -8,13 +8,13 @@
  */
 import { errnoOf } from "../errors.ts";
 import { parsePid, type Pid } from "./pid.ts";
-import { parseStat, procHides, readProc, type Stat } from "./proc.ts";
+import { bootId, parseStat, procHides, readProc, type Stat } from "./proc.ts";
 import { hasExited, type HeldProcess, isStopped, type Process, readStat } from "./process.ts";
 import type { Outcome, Target } from "./schedule.ts";
 import { waitForExit } from "./wait_for_exit.ts";
 
 /**
- * Milliseconds between two looks at the members while one of them is being waited for: those that
+ * Milliseconds between two reads of the members while one of them is being waited for: those that
  * were forked since must be known before their parents exit.
  */
 const REFRESH_INTERVAL_MS = 100;
@@ -31,7 +31,7 @@ export class ProcessGroup implements Target {
   /** Use `findGroup`, which checks that it leads one. */
   constructor(leader: HeldProcess) {
     this.#leader = leader;
-    this.members();
+    this.running();
   }
 
   /** Its number. */
@@ -43,15 +43,15 @@ export class ProcessGroup implements Target {
    * Returns the processes of the group that are running, and remembers them: with a leader that may
    * exit unexpectedly, call this from time to time.
    */
-  members(): Process[] {
-    const members: Process[] = [];
+  running(): Process[] {
+    const running: Process[] = [];
     for (const { process, isRunning } of findMembers(this.id)) {
       // Checked after it was read: what pins the number now has pinned it then.
       if (this.#isPinned()) this.#seen.set(process.pid, process.startTicks!);
       else if (this.#isRecycled()) return [];
-      if (isRunning) members.push(process);
+      if (isRunning) running.push(process);
     }
-    return members;
+    return running;
   }
 
   /** Returns whether the number still belongs to this group for certain. */
@@ -73,7 +73,7 @@ export class ProcessGroup implements Target {
 
   /** Sends a signal to all processes of the group, as one operation of the kernel. */
   send(signal: Deno.Signal): Outcome {
-    if (this.members().length === 0) return "exited";
+    if (this.running().length === 0) return "exited";
     if (!this.#isPinned()) return "unclear";
     try {
       Deno.kill(-this.id, signal);
@@ -86,20 +86,25 @@ export class ProcessGroup implements Target {
   }
 
   /** Waits until no process of the group is running. */
-  async waitForExit(timeoutMs: number): Promise<boolean> {
-    const until = performance.now() + timeoutMs;
-    for (;;) {
-      const [member] = this.members();
-      if (member === undefined) return true;
-      const left = until - performance.now();
-      if (left <= 0) return false;
-      await waitForExit(member, Math.min(left, REFRESH_INTERVAL_MS));
-    }
+  waitForExit(timeoutMs: number): Promise<boolean> {
+    return waitForAll(() => this.running(), timeoutMs);
   }
 
   /** Returns whether a signal has stopped one of its processes. */
   isStopped(): boolean {
-    return this.members().some(isStopped);
+    return this.running().some(isStopped);
+  }
+}
+
+/** Waits until nothing that `running` returns is left. */
+async function waitForAll(running: () => Process[], timeoutMs: number): Promise<boolean> {
+  const until = performance.now() + timeoutMs;
+  for (;;) {
+    const [one] = running();
+    if (one === undefined) return true;
+    const left = until - performance.now();
+    if (left <= 0) return false;
+    await waitForExit(one, Math.min(left, REFRESH_INTERVAL_MS));
   }
 }
 
@@ -123,13 +128,37 @@ function showsAll(): boolean {
 }
 
 /**
- * Returns the running processes of the group that a process led which has exited. It may be a later
- * group with the same number, so they are for messages and for waiting, not for signals. Where
- * another process has the number as its PID, it certainly is, and nothing is returned.
+ * What is running of the group that a process led which has exited. It may be a later group with the
+ * same number, so it can be reported and waited for, but not signalled. Where another process has
+ * the number as its PID, or the leader was of another boot, it certainly is, and nothing is left.
  */
-export function leftoversOf(leader: Pid): Process[] {
-  if (statOf(leader) !== undefined || leader === ownGroup()) return [];
-  return [...findMembers(leader)].flatMap((it) => it.isRunning ? [it.process] : []);
+export class Leftovers implements Pick<Target, "running" | "waitForExit"> {
+  readonly #leader: Pid;
+  readonly #boot: string | undefined;
+
+  /** `boot` is that of the leader, if it is known. */
+  constructor(leader: Pid, boot: string | undefined) {
+    this.#leader = leader;
+    this.#boot = boot;
+  }
+
+  /** Returns the processes that are running. */
+  running(): Process[] {
+    if (this.#boot !== undefined && this.#boot !== bootId()) return [];
+    if (this.#leader === ownGroup() || isTaken(this.#leader)) return [];
+    return [...findMembers(this.#leader)].flatMap((it) => it.isRunning ? [it.process] : []);
+  }
+
+  /** Waits until none is running. */
+  waitForExit(timeoutMs: number): Promise<boolean> {
+    return waitForAll(() => this.running(), timeoutMs);
+  }
+}
+
+/** Returns whether a process other than a zombie has this PID. */
+function isTaken(pid: Pid): boolean {
+  const stat = statOf(pid);
+  return stat !== undefined && !hasExited(stat);
 }
 
 /** Returns the process group of this program; undefined if that is hidden. */

@@ -4,7 +4,7 @@
  */
 import { formatDuration, parseDuration } from "../duration.ts";
 import { parseSignal, shortName } from "../signal_names.ts";
-import { isStopped, type Process } from "./process.ts";
+import { isRunning, isStopped, type Process } from "./process.ts";
 import { sendSignal } from "./signals.ts";
 import { waitForExit } from "./wait_for_exit.ts";
 
@@ -30,6 +30,8 @@ export interface Target {
   waitForExit(timeoutMs: number): Promise<boolean>;
   /** Returns whether a signal has stopped it, so that it acts on none but SIGCONT and SIGKILL. */
   isStopped(): boolean;
+  /** Returns the processes of it that are running. */
+  running(): readonly Process[];
 }
 
 /** How a schedule ended. */
@@ -45,8 +47,8 @@ export type Ending =
 export interface Watcher {
   /** A signal was sent: that of a step, or SIGCONT to a stopped process. */
   readonly sent?: (signal: Deno.Signal) => void;
-  /** A wait begins: `steps[index]` is being waited for. */
-  readonly waiting?: (index: number) => void;
+  /** The wait of `steps[index]` begins; what this returns is disposed when it is over. */
+  readonly waiting?: (index: number) => Disposable;
   /** The wait of `steps[index]` is over, and it is still running. */
   readonly stillRunning?: (index: number) => void;
 }
@@ -70,6 +72,7 @@ export function processTarget(process: Process): Target {
     send: (signal) => sendSignal(process, signal),
     waitForExit: (timeoutMs) => waitForExit(process, timeoutMs),
     isStopped: () => isStopped(process),
+    running: () => isRunning(process) ? [process] : [],
   };
 }
 
@@ -92,8 +95,10 @@ export async function runSchedule(
     if (!LEAVE_STOPPED.includes(signal) && target.isStopped()) {
       if (target.send("SIGCONT") === "sent") watcher.sent?.("SIGCONT");
     }
-    watcher.waiting?.(index);
-    if (await target.waitForExit(waitMs)) return { kind: "exited", last };
+    {
+      using _wait = watcher.waiting?.(index);
+      if (await target.waitForExit(waitMs)) return { kind: "exited", last };
+    }
     watcher.stillRunning?.(index);
   }
   return { kind: "running" };

@@ -1,4 +1,5 @@
 /** Sending and catching signals. Source: kill(2), signal(7). */
+import { errnoOf } from "../errors.ts";
 import { isRunning, type Process } from "./process.ts";
 
 /**
@@ -14,6 +15,20 @@ export function sendSignal(to: Process, signal: Deno.Signal): "sent" | "exited" 
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return "exited";
     if (error instanceof Deno.errors.PermissionDenied) return "denied";
+    throw error;
+  }
+}
+
+/** Returns whether this user may signal a process; sends nothing. */
+export function maySignal({ pid }: Process): boolean {
+  try {
+    // Deno.kill has no signal 0.
+    // deno-lint-ignore no-process-global -- an import would cost every start a tenth of its time
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    if (errnoOf(error) === "EPERM") return false;
+    if (errnoOf(error) === "ESRCH") return true;
     throw error;
   }
 }

@@ -84,7 +84,10 @@ const WORDS = [...commands.map(({ name }) => name), "--help", "--version", "-h",
 Deno.test("bash completes commands, flags, file names and shells", async () => {
   assertEquals(await inBash(""), WORDS.sort());
   assertEquals(await inBash("cl"), ["claim"]);
-  assertEquals(await inBash("kill", "--g"), ["--grace-period"]);
+  assertEquals(await inBash("kill", "--g"), ["--grace-period", "--group"]);
+  assertEquals(await inBash("kill", "--signal", "U"), ["URG", "USR1", "USR2"]);
+  assertEquals(await inBash("kill", "--signal", "=", "U"), ["URG", "USR1", "USR2"]);
+  assertEquals(await inBash("signal", "--signal", "WI"), ["WINCH"]);
   assertEquals(await inBash("kill", "-q"), ["-q"]);
   assertEquals(await inBash("help", "-"), ["--help", "--quiet", "-h", "-q"]);
   assertEquals(await inBash("kill", "--pid-file", "web"), ["web.pid", "weblogs"]);
@@ -107,7 +110,9 @@ Deno.test("the bash script is clean under shellcheck", async () => {
 
 Deno.test("fish completes commands, flags, file names and shells", async () => {
   assertEquals(await inFish("c"), ["claim", "completions"]);
-  assertEquals(await inFish("kill", "--g"), ["--grace-period"]);
+  assertEquals(await inFish("kill", "--g"), ["--grace-period", "--group"]);
+  assertEquals(await inFish("kill", "--signal", "U"), ["URG", "USR1", "USR2"]);
+  assertEquals(await inFish("signal", "--signal", "WI"), ["WINCH"]);
   assertEquals(await inFish("status", "--q"), ["--quiet"]);
   assertEquals((await inFish("status", "-")).filter((it) => !it.startsWith("--")), ["-h", "-q"]);
   assertEquals(await inFish("kill", "--pid-file", "web"), ["web.pid", "weblogs/"]);
@@ -118,7 +123,9 @@ Deno.test("fish completes commands, flags, file names and shells", async () => {
 
 Deno.test("zsh completes commands, flags, file names and shells", async () => {
   assertEquals(await inZsh("cl"), ["claim"]);
-  assertEquals(await inZsh("kill", "--g"), ["--grace-period"]);
+  assertEquals(await inZsh("kill", "--g"), ["--grace-period", "--group"]);
+  assertEquals(await inZsh("kill", "--signal", "U"), ["URG", "USR1", "USR2"]);
+  assertEquals(await inZsh("signal", "--signal", "WI"), ["WINCH"]);
   assertEquals(await inZsh("kill", "-q"), ["-q"]);
   assertEquals(await inZsh("kill", "--pid-file", "web"), ["web.pid", "weblogs"]);
   assertEquals(await inZsh("completions", ""), ["bash", "fish", "zsh"]);

@@ -97,7 +97,13 @@ Deno.test("kill has a grace period of 20 s by default", async () => {
     await kill(
       dir.write("web.pid", String(job.pid)),
     ),
-    { code: 0, stderr: "is still running after 20s" },
+    {
+      code: 0,
+      stderr: [
+        `waiting for process ${job.pid} (deno): 10s of 20s, then SIGKILL`,
+        "is still running after 20s",
+      ],
+    },
   );
   assertGreaterOrEqual(ms, 20_000);
   assertLess(ms, 20_000 + SLACK_MS);
@@ -382,8 +388,11 @@ Deno.test("kill keeps a pidfile that a new claim has written meanwhile", async (
   await job.line(/stopping/);
   Deno.writeTextFileSync(path, String(next.pid));
   expectResult(await killing, {
-    code: 0,
-    stderr: `kept ${path}, which was written again meanwhile`,
+    code: 1,
+    stderr: [
+      `kept ${path}, which was written again meanwhile`,
+      `${path}: process ${next.pid} (deno) has taken it over, is running, and was not signalled`,
+    ],
   });
   assertEquals(Deno.readTextFileSync(path), String(next.pid));
   assert(isRunning(next.pid));

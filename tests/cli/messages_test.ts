@@ -33,6 +33,7 @@ type Message = readonly [script: string, ...lines: string[]];
  *
  * $URL is an HTTP server that answers /N with the status N, and at /kill kills the job. On port
  * $ALERT every request gets a TLS alert, on $DENY the status 407; $CLOSE closes every connection.
+ * `group SCRIPT` starts a process group whose leader, in group.pid, runs a shell script.
  * `$NOBODY COMMAND` runs a command as an unprivileged user. `inject CALL:error=ERRNO FILE COMMAND`
  * has a system call fail, on a file of that name or on `any`.
  */
@@ -160,6 +161,7 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
       "sipid kill: sent SIGTERM to process PID (sleep)",
       "sipid kill: process PID (sleep) is still running after 5ms",
       "sipid kill: sent SIGQUIT to process PID (sleep)",
+      "sipid kill: process PID (sleep) is still running after 5ms",
       "sipid kill: sent SIGKILL to process PID (sleep)",
       "sipid kill: process PID (sleep) was killed after 5ms",
       "sipid kill: removed stubborn.pid",
@@ -192,6 +194,103 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
     [
       "ln web.pid other.pid; $AS_ROOT sipid kill --pid-file web.pid",
       "sipid kill: web.pid: has a hard link by another name; process PID (sleep) was not signalled; remove that",
+    ],
+    [
+      "sh -c 'trap \"echo $JOB >own.pid; exit\" TERM; echo $$ >own.pid; while :; do sleep 0.01; done' & until [ -s own.pid ]; do :; done; sipid kill --pid-file own.pid",
+      "sipid kill: sent SIGTERM to process PID (sleep)",
+      "sipid kill: process PID (sleep) exited after 5ms",
+      "sipid kill: kept own.pid, which was written again meanwhile",
+      "sipid kill: own.pid: process PID (sleep) has taken it over, is running, and was not signalled; run the same command again to stop it",
+    ],
+    [
+      "sipid kill --pid-file web.pid --dry-run --signal INT --grace-period 1m --show-stacks",
+      "would send SIGINT to process PID (sleep); wait up to 1m",
+      "would then send SIGQUIT; wait up to 1s",
+      "would then send SIGKILL; wait up to 5s",
+      "would remove web.pid as soon as it has exited",
+    ],
+    [
+      "sipid kill --pid-file stale.pid --dry-run",
+      "stale.pid: process 2147483647 is not running; would remove the stale pidfile",
+    ],
+    [
+      "sipid kill --pid-file web.pid --schedule CONT/0",
+      "sipid kill: sent SIGCONT to process PID (sleep)",
+      "sipid kill: process PID (sleep) is still running after 5ms; web.pid is kept, so that no second instance starts; a schedule that ends with KILL/5s kills it",
+    ],
+    [
+      "group 'exec sleep 600'; sipid kill --pid-file group.pid --group",
+      "sipid kill: sent SIGTERM to process group PID",
+      "sipid kill: process group PID exited after 5ms",
+      "sipid kill: removed group.pid",
+    ],
+    [
+      "group 'exec sleep 600'; sipid kill --pid-file group.pid --group --schedule TERM/1s --dry-run; sipid kill --pid-file group.pid --quiet",
+      "would send SIGTERM to process group PID (process PID (sleep)); wait up to 1s",
+      "would remove group.pid as soon as it has exited",
+    ],
+    [
+      "group 'sleep 600 & echo $! >left; exec sleep 0'; wait; sipid kill --pid-file group.pid --group 2>&1 | sed 's/process [0-9]* is/process N is/'; kill $(cat left)",
+      "sipid kill: group.pid: process N is not running, but its process group is, or a later one with that number: process PID (sleep); nothing was signalled; if they belong to the service, kill them by PID",
+    ],
+  ],
+  signal: [
+    [
+      "sipid signal --pid-file web.pid --signal CONT",
+      "sipid signal: sent SIGCONT to process PID (sleep)",
+    ],
+    [
+      "sipid signal --pid-file web.pid --signal 18 --group",
+      "sipid signal: warning: process PID (sleep) leads no process group; only the process itself is meant",
+      "sipid signal: sent SIGCONT to process PID (sleep)",
+    ],
+    [
+      "setsid sh -c 'echo $$ >own.pid; sipid signal --pid-file own.pid --signal CONT --group; :'",
+      "sipid signal: warning: process PID (sleep) leads the process group that sipid itself is in; only the process itself is meant",
+      "sipid signal: sent SIGCONT to process PID (sleep)",
+    ],
+    [
+      "sipid signal --pid-file stale.pid --signal HUP",
+      "sipid signal: stale.pid: process 2147483647 is not running; SIGHUP was not sent; start the service first, or accept this with --if-running",
+    ],
+    [
+      "sipid signal --pid-file none.pid --signal HUP",
+      "sipid signal: none.pid: does not exist; SIGHUP was not sent; start the service first, or accept this with --if-running",
+    ],
+    [
+      "$NOBODY sipid signal --pid-file root.pid --signal HUP",
+      "sipid signal: no permission to send SIGHUP to process PID (sleep); root.pid is kept; run this as root, or as the user of that process",
+    ],
+  ],
+  "wait-until-gone": [
+    [
+      "sipid wait-until-gone --pid-file none.pid",
+      "sipid wait-until-gone: none.pid: does not exist",
+    ],
+    [
+      "sipid wait-until-gone --pid-file stale.pid",
+      "sipid wait-until-gone: stale.pid: process 2147483647 is not running",
+    ],
+    [
+      "sipid wait-until-gone --pid-file web.pid --timeout 50ms",
+      "sipid wait-until-gone: web.pid: process PID (sleep) is still running after 5ms",
+    ],
+    [
+      "{ sleep 0.3; kill $JOB; } & sipid wait-until-gone --pid-file web.pid",
+      "sipid wait-until-gone: web.pid: process PID (sleep) has exited",
+    ],
+    [
+      "sipid wait-until-gone --pid-file bad.pid",
+      "sipid wait-until-gone: bad.pid: does not contain a valid pid; inspect the file and remove it if its process has exited",
+    ],
+    [
+      "sipid wait-until-gone --pid-file web.pid --timeout 50ms --exec /bin/true",
+      "sipid wait-until-gone: warning: process PID (sleep) may not be the process that the pidfile means: runs /bin/sleep, not /bin/true, but was running when the pidfile was last modified at TIME; it is waited for; if it is the service, leave out --exec; if it is not, remove the pidfile",
+      "sipid wait-until-gone: web.pid: process PID (sleep) is still running after 5ms",
+    ],
+    [
+      "group 'exec sleep 600'; sipid wait-until-gone --pid-file group.pid --group --timeout 50ms; sipid kill --pid-file group.pid --quiet",
+      "sipid wait-until-gone: group.pid: process group PID is still running after 5ms: process PID (sleep)",
     ],
   ],
   status: [
@@ -518,11 +617,11 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
 const WRONG_USAGE: readonly Message[] = [
   [
     "sipid help klil",
-    'sipid help: unknown command "klil": expected claim, kill, status, wait-until-healthy, pidproxy, help, completions; did you mean kill?',
+    'sipid help: unknown command "klil": expected claim, kill, signal, wait-until-gone, status, wait-until-healthy, pidproxy, help, completions; did you mean kill?',
   ],
   [
     "sipid help nothing",
-    'sipid help: unknown command "nothing": expected claim, kill, status, wait-until-healthy, pidproxy, help, completions',
+    'sipid help: unknown command "nothing": expected claim, kill, signal, wait-until-gone, status, wait-until-healthy, pidproxy, help, completions',
   ],
   [
     "sipid kill --pid-file web.pid --show-stacks=yes",
@@ -624,6 +723,30 @@ const WRONG_USAGE: readonly Message[] = [
     "sipid wait-until-healthy --url tcp://localhost",
     'sipid wait-until-healthy: invalid --url "tcp://localhost": expected tcp://HOST:PORT, such as tcp://127.0.0.1:6379',
   ],
+  [
+    "sipid kill --pid-file web.pid --signal TREM",
+    'sipid kill: invalid --signal "TREM": expected a signal: a name such as HUP or SIGHUP, or a number from 1 to 31; did you mean TERM?',
+  ],
+  [
+    "sipid signal --pid-file web.pid --signal 34",
+    'sipid signal: invalid --signal "34": realtime signals cannot be sent by the runtime that sipid is built with; expected a number from 1 to 31 or a name such as HUP',
+  ],
+  [
+    "sipid kill --pid-file web.pid --schedule 20/KILL",
+    'sipid kill: invalid --schedule "20/KILL": expected a signal first, as in TERM/20s/KILL/5s',
+  ],
+  [
+    "sipid kill --pid-file web.pid --schedule TERM/5/5",
+    'sipid kill: invalid --schedule "TERM/5/5": expected a signal after TERM, not "5"',
+  ],
+  [
+    "sipid kill --pid-file web.pid --schedule TERM/5/FOO",
+    'sipid kill: invalid --schedule "TERM/5/FOO": "FOO": expected a signal: a name such as HUP or SIGHUP, or a number from 1 to 31',
+  ],
+  [
+    "sipid kill --pid-file web.pid --schedule TERM/5 --signal INT --grace-period 30s --show-stacks",
+    "sipid kill: --schedule replaces --signal, --grace-period, --show-stacks; the schedule of these is INT/30s/QUIT/1s/KILL/5s",
+  ],
 ];
 
 /** Messages that take more than a script. The test named here asserts each as a whole. */
@@ -633,6 +756,7 @@ const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
   "cli/kill_test.ts": [
     "survived SIGKILL: it is stopped by a debugger; ${path} is kept, so that no second instance " +
     "starts; fix what it waits for, then retry",
+    "waiting for process ${job.pid} (deno): 10s of 20s, then SIGKILL",
   ],
   "cli/trust_test.ts": [
     "is owned by nobody, but process",
@@ -700,6 +824,9 @@ const UNPROVOKED: Readonly<Record<string, string>> = {
   "no connection within …": "takes a host that answers nothing",
   "certificate was revoked": "takes a revocation list, which the runtime does not load",
   "the answer is not HTTP, or the connection broke off": "depends on the moment of the failure",
+  "is in a process group that /proc hides": "takes a /proc that hides processes of other users",
+  "… has lost its leader and all members that were known, so its number may belong to a later group; … was not sent; …; if what is left belongs to the service, kill it by PID":
+    "see process_group_test.ts",
 };
 
 /** Texts of one word, which many messages contain, and what they are part of. */
@@ -720,6 +847,8 @@ const FRAGMENTS: Readonly<Record<string, string>> = {
   "removed …": "by `kill`: a pidfile",
   "warning: …": "before what `kill` refuses",
   "warning: …; …": "before what `kill` refuses",
+  "… is …": "the state of a process that survived SIGKILL",
+  ", then …": "the next signal, in a line about a wait",
   "… … after …": "what a process did, and when",
   "user …": "a user without a name",
   " of …": "before the user of a process",
@@ -734,6 +863,7 @@ const NOT_MESSAGES: Readonly<Record<string, string>> = {
   flag: "help: repository_test.ts compares it with the man page",
   flagSwitch: "help",
   pidFileFlag: "help",
+  signalFlag: "help",
   entry: "help: the purpose of a command",
   operands: "help",
   statuses: "help",
@@ -764,6 +894,10 @@ const WITHOUT_MESSAGES: Readonly<Record<string, string>> = {
 };
 
 const PREPARE = `PATH=$PWD/bin:$PATH
+group() {
+  setsid sh -c 'echo $$ >group.pid; touch ready; '"$1" &
+  until [ -e ready ]; do :; done
+}
 inject() {
   call=$1 file=$2; shift 2
   [ "$file" = any ] || set -- -P "$PWD/$file" -P "$file" "$@"
@@ -781,7 +915,8 @@ function plain(text: string): string {
     .replace(/^\d{4}-\S+Z /gm, "")
     .replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, "TIME")
     // The name too: for a moment, a process has that of the shell which becomes it.
-    .replace(/(process|running) \d+ \((?!\S+\.pid\))\S+\)/g, "$1 PID (sleep)")
+    .replace(/(process|running) \d+ \((?!\S+\.pid\))[^\s)]+\)/g, "$1 PID (sleep)")
+    .replace(/process group \d+( \(\S+\))?/g, "process group PID")
     .replace(/process \d+ \(/g, "process PID (")
     .replace(/\/\S+\/sipid-test-\w+/g, "DIR")
     .replace(/\(sleep\) of [\w-]+/g, "(sleep) of root")

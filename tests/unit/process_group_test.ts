@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertGreaterOrEqual, assertLess } from "@std/assert";
-import { findGroup, leftoversOf, ProcessGroup } from "../../lib/process/process_group.ts";
+import { findGroup, Leftovers, ProcessGroup } from "../../lib/process/process_group.ts";
 import type { Pid } from "../../lib/process/pid.ts";
 import { findProcess, type HeldProcess, holdProcess } from "../../lib/process/process.ts";
 import { runSchedule } from "../../lib/process/schedule.ts";
@@ -41,7 +41,7 @@ Deno.test("a group is signalled as a whole, and waited for until its last member
   const [slowPid, fastPid] = [await pidIn(job, "slow"), await pidIn(job, "fast")];
   using held = hold(job.pid);
   const group = groupOf(held);
-  const pids = group.members().map(({ pid }) => pid as number);
+  const pids = group.running().map(({ pid }) => pid as number);
   assert([job.pid, slowPid, fastPid].every((pid) => pids.includes(pid)), `${pids}`);
   const begin = performance.now();
   assertEquals(group.send("SIGTERM"), "sent");
@@ -50,7 +50,7 @@ Deno.test("a group is signalled as a whole, and waited for until its last member
   assertEquals(await group.waitForExit(60_000), true);
   assertGreaterOrEqual(performance.now() - begin, 400);
   assert(!isRunning(slowPid));
-  assertEquals([group.send("SIGKILL"), group.members()], ["exited", []]);
+  assertEquals([group.send("SIGKILL"), group.running()], ["exited", []]);
 });
 
 Deno.test("members that were seen keep the group signallable after its leader has exited", async () => {
@@ -60,8 +60,10 @@ Deno.test("members that were seen keep the group signallable after its leader ha
   const group = groupOf(held);
   job.kill("SIGKILL");
   await job.status;
-  assertEquals(group.members().map(({ pid }) => pid as number), [child]);
-  assertEquals(leftoversOf(job.pid as Pid).map(({ pid }) => pid as number), [child]);
+  assertEquals(group.running().map(({ pid }) => pid as number), [child]);
+  assertEquals(new Leftovers(job.pid as Pid, undefined).running().map(({ pid }) => pid as number), [
+    child,
+  ]);
   assertEquals(group.send("SIGKILL"), "sent");
   assertEquals(await group.waitForExit(60_000), true);
 });

@@ -39,7 +39,7 @@ const first = await leader("sleep 600 & sleep 600 & wait");
 using held = holdProcess(findProcess(first.pid as Pid)!)!;
 const group = findGroup(held);
 if (!(group instanceof ProcessGroup)) throw new Error(group);
-await until(() => group.members().length === 3, "the group has three members");
+await until(() => group.running().length === 3, "the group has three members");
 Deno.kill(-first.pid, "SIGKILL");
 await first.status;
 // The sleeps are this namespace's init's to reap.
@@ -71,7 +71,7 @@ function allPids(): number[] {
 let outcome = "sent";
 if (mode === "naive") Deno.kill(-first.pid, "SIGTERM");
 else outcome = group.send("SIGTERM");
-const members = group.members().map(({ pid }) => pid === unrelated ? "unrelated" : pid).join();
+const members = group.running().map(({ pid }) => pid === unrelated ? "unrelated" : pid).join();
 if (mode === "naive") await until(() => !isRunning(unrelated), "it has exited");
 const words = [outcome, members, isRunning(unrelated) ? "running" : "killed"];
 Deno.stdout.writeSync(new TextEncoder().encode(`${words.join(" ")}\n`));
