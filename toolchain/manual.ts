@@ -106,13 +106,20 @@ have more, listed with each.
 .Sh SIGNALS
 .Cm kill
 sends
-.Dv SIGTERM ,
-then, after the grace period,
+.Dv SIGTERM
+or what
+.Fl -signal
+names, then, after the grace period,
 .Dv SIGQUIT
 with
 .Fl -show-stacks ,
 and
-.Dv SIGKILL .
+.Dv SIGKILL ;
+with
+.Fl -schedule ,
+what that contains.
+.Cm signal
+sends one.
 .Cm pidproxy
 forwards
 .Dv SIGTERM , SIGHUP , SIGINT , SIGQUIT , SIGUSR1 , SIGUSR2 , SIGCONT , SIGWINCH , SIGALRM ,
