@@ -13,6 +13,8 @@ const TERM_TIMEOUT_MS = 50;
 const KILL_TIMEOUT_MS = 30;
 /** Milliseconds that the output of a command gets to be read after its exit. */
 const OUTPUT_TIMEOUT_MS = 500;
+/** Bytes of output that are read at once. */
+const READ_BYTES = 4_096;
 /** Characters of output that are kept. */
 const MAX_OUTPUT_CHARS = 4_096;
 
@@ -23,7 +25,7 @@ export class CommandGroup {
   readonly #child: Deno.ChildProcess;
   /** The command as it was after its start; undefined if it had exited by then. */
   readonly #leader: Process | undefined;
-  readonly #readers: readonly ReadableStreamDefaultReader<string>[];
+  readonly #readers: readonly ReadableStreamBYOBReader[];
   readonly #output: Promise<unknown>;
   #lastLine = "";
 
@@ -48,7 +50,7 @@ export class CommandGroup {
     this.status = this.#child.status;
     this.#leader = findProcess(this.#child.pid as Pid);
     this.#readers = [this.#child.stdout, this.#child.stderr].map((stream) =>
-      stream.pipeThrough(new TextDecoderStream()).getReader()
+      stream.getReader({ mode: "byob" })
     );
     this.#output = Promise.all(this.#readers.map((reader) => this.#readLines(reader)));
   }
@@ -95,12 +97,16 @@ export class CommandGroup {
     }
   }
 
-  async #readLines(reader: ReadableStreamDefaultReader<string>): Promise<void> {
+  async #readLines(reader: ReadableStreamBYOBReader): Promise<void> {
+    const decoder = new TextDecoder();
     let line = "";
+    // Without a buffer the stream would allocate 64 KiB for every read.
+    let buffer = new ArrayBuffer(READ_BYTES);
     for (;;) {
-      const { done, value } = await reader.read();
+      const { done, value } = await reader.read(new Uint8Array(buffer));
       if (done) return;
-      const lines = `${line}${value}`.split(/[\r\n]+/);
+      const lines = `${line}${decoder.decode(value, { stream: true })}`.split(/[\r\n]+/);
+      buffer = value.buffer;
       line = lines.at(-1)!.slice(-MAX_OUTPUT_CHARS);
       const last = lines.findLast((it) => it.trim() !== "");
       if (last !== undefined) this.#lastLine = last.trim().slice(0, MAX_OUTPUT_CHARS);

@@ -1,6 +1,7 @@
 /** Anything that may answer a probe. */
 import { rawServer, readRequest } from "../servers.ts";
 import { inParallel, run, SIPID } from "../support.ts";
+import { probes } from "./probes.ts";
 import { assertTame, broken, type Part, peakOf, type Random } from "./stress.ts";
 
 /** What a server sends; an endless answer lasts as long as the connection. */
@@ -101,6 +102,7 @@ export const http: Part = async ({ long, random }) => {
       times: rounds,
       seen: Object.entries(codes).map(([code, count]) => `exit ${code}: ${count}`).join(", "),
     },
+    ...await probes(random, long),
   ];
 };
 
