@@ -747,6 +747,10 @@ const WRONG_USAGE: readonly Message[] = [
     "sipid kill --pid-file web.pid --schedule TERM/5 --signal INT --grace-period 30s --show-stacks",
     "sipid kill: --schedule replaces --signal, --grace-period, --show-stacks; the schedule of these is INT/30s/QUIT/1s/KILL/5s",
   ],
+  [
+    "sipid wait-until-healthy --url https://web/ --unix-socket web.sock",
+    "sipid wait-until-healthy: --unix-socket needs an http --url: TLS over it is not supported",
+  ],
 ];
 
 /** Messages that take more than a script. The test named here asserts each as a whole. */
@@ -773,6 +777,7 @@ const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
   ],
   "cli/health_http_test.ts": ["HTTP/2 without TLS is not supported"],
   "cli/tls_test.ts": [
+    "https://web/there: TLS over a Unix socket is not supported",
     "certificate is not valid for the host 127.0.0.1",
     "certificate has expired",
     "X.509 version 1 certificates are not supported",
