@@ -111,6 +111,12 @@ const CASES: Case[] = [
     job: () => job(isRoot ? ["setpriv", `--euid=${NOBODY}`, "--clear-groups"] : []),
   },
   {
+    what: "a pidfile of the user that started a process with the rights of root",
+    arrange: (_, path) => chown(path),
+    refusal: undefined,
+    job: () => job(isRoot ? ["setpriv", `--ruid=${NOBODY}`, "--clear-groups"] : []),
+  },
+  {
     what: "a pidfile of another user that their group can write, like MariaDB's",
     arrange: (_, path) => {
       chown(path);
