@@ -395,7 +395,7 @@ Deno.test("a claim that races with a kill never writes to a deleted file", async
       killing ?? sipid("kill", "--pid-file", path),
     ]);
     const context = `round ${round}: ${claimed.stderr}${killed.stderr}`;
-    assertEquals([claimed.code, killed.code], [0, 0], context);
+    for (const result of [claimed, killed]) expectResult(result, { code: 0 });
     // If the kill was last, it has stopped the job; if the claim was, the file names the job. A job
     // that is running without a pidfile could never be stopped.
     if (isRunning(job.pid)) {

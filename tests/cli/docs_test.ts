@@ -1,6 +1,6 @@
 /** The prose of the README and of docs/, checked against the binary and the tree. */
 import { assert, assertEquals } from "@std/assert";
-import { run, SIPID, sipid, TempDir } from "../support.ts";
+import { expectResult, run, SIPID, sipid, TempDir } from "../support.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
 const README = Deno.readTextFileSync(`${ROOT}README.md`);
@@ -31,8 +31,7 @@ Deno.test("the README's synopses name only flags that the command has", async ()
   const synopses = [...README.matchAll(/^ {4}sipid ([a-z-]+)( [^]*?)\n(?! {8})/gm)];
   assert(synopses.length > 4);
   for (const [synopsis, command] of synopses) {
-    const { code, stdout } = await sipid("help", command!);
-    assertEquals(code, 0, synopsis);
+    const { stdout } = expectResult(await sipid("help", command!), { code: 0 });
     for (const [flag] of synopsis.matchAll(/--[a-z-]+/g)) {
       assert(stdout.includes(`  ${flag} `), `${flag} of sipid ${command}`);
     }

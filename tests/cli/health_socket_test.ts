@@ -70,7 +70,7 @@ Deno.test("a TCP port is probed until it accepts", async () => {
     awaited: `.*: waiting for ${url}: connection refused`,
   });
   using _listener = Deno.listen({ hostname: "127.0.0.1", port });
-  assertEquals((await waiting.status).code, 0);
+  expectResult(await waiting.result(), { code: 0 });
 });
 
 Deno.test("a TCP port that refuses is not healthy", async () => {

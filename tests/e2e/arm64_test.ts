@@ -106,6 +106,6 @@ Deno.test("arm64: pidproxy runs a real nginx, passes HUP on and stops it", async
   proxy.kill("SIGHUP");
   await until(() => log().includes("reconfiguring"), "nginx reloaded its configuration");
   proxy.kill("SIGTERM");
-  assertEquals((await proxy.status).code, 0);
+  expectResult(await proxy.result(), { code: 0 });
   assert(!isRunning(master));
 });

@@ -93,12 +93,12 @@ Deno.test("of two starts at once one wins", async () => {
   assertNotMatch(stemcell.log, /ANOTHER WEB HOLDS/);
 });
 
-Deno.test("a pidfile from before a reboot that names a stranger: web starts, the stranger lives", async () => {
+Deno.test("a pidfile from before a reboot that names an unrelated process: web starts, and leaves it running", async () => {
   await using stemcell = await Stemcell.boot({ port: closedPort() });
   await stemcell.sh("setsid --fork sleep 600 </dev/null >/dev/null 2>&1");
-  await until(() => stemcell.processes("sleep").length === 1, "the stranger runs");
-  const [stranger] = stemcell.processes("sleep");
-  const stale = `echo ${stranger} > ${PIDFILE}; touch -d '1 day ago' ${PIDFILE}`;
+  await until(() => stemcell.processes("sleep").length === 1, "the unrelated process is running");
+  const [unrelated] = stemcell.processes("sleep");
+  const stale = `echo ${unrelated} > ${PIDFILE}; touch -d '1 day ago' ${PIDFILE}`;
 
   // The start script by itself.
   await stemcell.sh(stale);
@@ -107,21 +107,21 @@ Deno.test("a pidfile from before a reboot that names a stranger: web starts, the
   assertEquals(stemcell.read(PIDFILE), String(first));
   assertStringIncludes(
     stemcell.log,
-    `was stale (process ${stranger} (sleep) runs /usr/bin/sleep, not /var/vcap/packages/web/bin`,
+    `was stale (process ${unrelated} (sleep) runs /usr/bin/sleep, not /var/vcap/packages/web/bin`,
   );
   await stemcell.vcap("jobs/web/bin/stop");
 
-  // Monit takes any running process for web, so pre-start clears the pidfile before Monit looks.
+  // Monit takes any running process for web, so pre-start clears the pidfile before Monit reads it.
   await stemcell.sh(stale);
   await stemcell.vcap("jobs/web/bin/pre-start");
   await stemcell.tell("start");
   await webPid(stemcell);
 
-  // The stop script, on another such file, leaves the stranger alone.
+  // The stop script, with another such file, does not signal the unrelated process.
   await stemcell.tell("stop");
   await stemcell.sh(stale);
   await stemcell.vcap("jobs/web/bin/stop");
-  assertEquals(stemcell.processes("sleep"), [stranger]);
+  assertEquals(stemcell.processes("sleep"), [unrelated]);
   expectResult(await stemcell.sipid("status", "--pid-file", PIDFILE), { code: 3 });
 });
 
@@ -135,7 +135,7 @@ Deno.test("post-start of a web that crashes at its start fails in under three se
   assertLess(ms, 3_000);
 });
 
-/** Claims, looks, waits and kills; says `fine` if all of it works. */
+/** Runs claim, status, a wait, pidproxy and kill; prints `fine` if all of them work. */
 const ALL_COMMANDS = `
   sipid=/var/vcap/packages/sipid/bin/sipid
   cd "$dir"
@@ -184,7 +184,7 @@ Deno.test("every command works in bare surroundings", async (test) => {
   }
 });
 
-Deno.test("the job with pidproxy runs a MariaDB, which is gone when Monit has stopped it", async () => {
+Deno.test("the job with pidproxy runs a MariaDB, which has exited when Monit has stopped it", async () => {
   // The system of this machine, on which Supervisor and MariaDB are installed, in a copy of it.
   await using stemcell = await Stemcell.boot({}, "mariadb-proxy", "/");
   const data = "/var/vcap/data/mariadb-proxy";

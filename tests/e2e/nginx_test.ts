@@ -87,7 +87,7 @@ Deno.test("nginx under pidproxy: start, serve, HUP, a graceful QUIT, a killed ma
   assertMatch(await supervisor.ctl("signal", "HUP", "web"), /web: signalled/);
   await until(async () => await nginx.page() === "two", "the new configuration is served");
   assertEquals(nginx.master, master);
-  await until(() => !isRunning(workers[0]!), "the old worker has ended");
+  await until(() => !isRunning(workers[0]!), "the old worker has exited");
 
   // QUIT finishes what is under way: three seconds of a download.
   const download = await nginx.fetch("/slow");
@@ -97,7 +97,7 @@ Deno.test("nginx under pidproxy: start, serve, HUP, a graceful QUIT, a killed ma
   assert(!isRunning(master));
   assertStringIncludes(supervisor.log(), "stopped: web (exit status 0)");
 
-  // A master that dies is noticed, and Supervisor starts another.
+  // The exit of a killed master is noticed, and Supervisor starts another.
   assertMatch(await supervisor.ctl("start", "web"), /web: started/);
   const killed = [nginx.master, ...nginx.workers];
   for (const pid of killed) Deno.kill(pid, "SIGKILL");

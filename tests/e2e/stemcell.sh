@@ -1,16 +1,16 @@
 #!/bin/sh
-# stemcell.sh STEMCELL FOLDER: in a mount and a PID namespace of its own, boots a copy of STEMCELL
-# that lies over it in FOLDER, with Monit, and stays until it is killed. Nothing of it stays behind.
+# stemcell.sh STEMCELL DIR: boots a copy of STEMCELL, an overlay in DIR, with Monit; runs until it is
+# killed. To be called in a separate mount and PID namespace, with which everything is removed.
 set -eu
 stemcell=$1
-folder=$2
-root=$folder/root
+dir=$2
+root=$dir/root
 
-mkdir -p "$folder/over" "$root"
-mount -t tmpfs tmpfs "$folder/over"
-mkdir "$folder/over/upper" "$folder/over/work"
+mkdir -p "$dir/over" "$root"
+mount -t tmpfs tmpfs "$dir/over"
+mkdir "$dir/over/upper" "$dir/over/work"
 mount -t overlay overlay "$root" \
-  -o "lowerdir=$stemcell,upperdir=$folder/over/upper,workdir=$folder/over/work"
+  -o "lowerdir=$stemcell,upperdir=$dir/over/upper,workdir=$dir/over/work"
 mount -t proc proc "$root/proc"
 mount -t tmpfs tmpfs "$root/run"
 mount -t tmpfs tmpfs "$root/tmp"
@@ -20,7 +20,7 @@ for device in null zero full random urandom; do
   : >"$root/dev/$device"
   mount --bind "/dev/$device" "$root/dev/$device"
 done
-cp -a "$folder/vcap" "$root/var/vcap"
+cp -a "$dir/vcap" "$root/var/vcap"
 chown -R root:root "$root/var/vcap"
 chroot "$root" useradd --no-create-home --shell /bin/false vcap
 mkdir -p "$root/var/vcap/sys/run" "$root/var/vcap/sys/log" "$root/var/vcap/data"

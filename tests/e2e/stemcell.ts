@@ -45,7 +45,7 @@ export class Stemcell implements AsyncDisposable {
       ...[dir.file(`vcap/jobs/${job}`), JSON.stringify(properties)],
     );
     const stemcell = system ?? (await check("sh", `${ROOT}toolchain/stemcell.sh`)).trim();
-    // Its own death ends PID 1 of the namespace, and that everything in it.
+    // When it is killed, so is PID 1 of the namespace, and with that everything in it.
     const unshare = ["--mount", "--pid", "--fork", "--kill-child=SIGKILL"];
     booted.#namespace = await Running.start("unshare", [
       ...[...unshare, "sh", `${ROOT}tests/e2e/stemcell.sh`, stemcell, dir.path],
@@ -113,7 +113,7 @@ export class Stemcell implements AsyncDisposable {
     }, () => `Monit reports ${status}; it reports ${line}`);
   }
 
-  /** Tells Monit what to do with the job, and waits until it is done. */
+  /** Has Monit start, stop or restart the job, and waits until it has. */
   async tell(action: "start" | "stop" | "restart"): Promise<void> {
     const count = (): number =>
       this.read("var/log/monit.log").split(`'${this.job}' ${action} action done`).length;
@@ -140,14 +140,14 @@ export class Stemcell implements AsyncDisposable {
         const stat = pid > 0 ? Deno.readTextFileSync(`${proc}/${pid}/stat`) : "";
         return stat.includes(`(${name}) `) && !/\) [ZX] /.test(stat);
       } catch {
-        return false; // it ended just now
+        return false; // it has just exited
       }
     });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#namespace?.[Symbol.asyncDispose]();
-    await until(() => !exists(`/proc/${this.#init}`), "everything in the namespace has ended");
+    await until(() => !exists(`/proc/${this.#init}`), "everything in the namespace has exited");
     this.#dir[Symbol.dispose]();
   }
 }
@@ -157,18 +157,18 @@ export class Watcher implements Disposable {
   most = 0;
   samples = 0;
   readonly #timer: ReturnType<typeof setInterval>;
-  #ended = false;
+  #isDisposed = false;
 
   constructor(stemcell: Stemcell, name: string) {
     this.#timer = setInterval(() => {
-      if (this.#ended) return; // one that was under way when it was cleared
+      if (this.#isDisposed) return; // it was already due when it was cleared
       this.samples++;
       this.most = Math.max(this.most, stemcell.processes(name).length);
     }, 2);
   }
 
   [Symbol.dispose](): void {
-    this.#ended = true;
+    this.#isDisposed = true;
     clearInterval(this.#timer);
   }
 }

@@ -1,4 +1,4 @@
-/** A real supervisord in a directory of its own, ended by its own PID. */
+/** A real supervisord in a separate directory, stopped by its PID. */
 import { run, type TempDir, until } from "../support.ts";
 
 /** The Python original, as Debian installs it. */
@@ -84,7 +84,7 @@ export class Supervisor implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    // It stops its programs, each by its stop signal, before it ends.
+    // It stops its programs, each with its stop signal, before it exits.
     this.#child.kill("SIGTERM");
     await this.#child.status;
   }

@@ -1,13 +1,13 @@
-/** pidproxy, asked to end at a random moment, and killed. */
+/** pidproxy, stopped by signals at a random moment. */
 import { delay } from "@std/async/delay";
 import { isRunning, Job, readIfExists, SIPID } from "../support.ts";
 import { broken, type Part, type Random, type Row } from "./stress.ts";
 
-/** Like mysqld_safe: deaf, and gone when its daemon is. */
+/** Like mysqld_safe: ignores signals, and exits when its daemon has. */
 const SAFE = `trap : TERM INT QUIT HUP
 sh -c 'sleep "$1"; printf %s $$ >"$0"; exec sleep 600' "$1" "$2" & daemon=$!
 while kill -0 $daemon 2>/dev/null; do wait $daemon; done`;
-/** Like nginx: its daemon lives on alone. */
+/** Like nginx: exits, and leaves its daemon running. */
 const BACKGROUND = `sh -c 'sleep "$1"; printf %s $$ >"$0"; exec sleep 600' "$1" "$2" & exit 0`;
 
 const ASKS: readonly Deno.Signal[][] = [
@@ -21,7 +21,7 @@ export const proxies: Part = async ({ dir, long, random }) => {
   const rounds = long ? 200 : 25;
   const rows: Row[] = [];
   for (
-    const [name, script] of [["stays beside its daemon", SAFE], [
+    const [name, script] of [["stays with its daemon", SAFE], [
       "goes to the background",
       BACKGROUND,
     ]]
@@ -42,12 +42,12 @@ export const proxies: Part = async ({ dir, long, random }) => {
   return rows;
 };
 
-/** How the proxy ended. Whatever it was, no command and no daemon is left. */
+/** Returns how the proxy exited. In no case is a command or a daemon left running. */
 async function oneRound(path: string, script: string, random: Random): Promise<string> {
   if (random.below(3) === 0) Deno.writeTextFileSync(path, "2147483647");
   const log = `${path}.log`;
-  await using stranger = new Job();
-  const mark = `SIPID_TORTURE=${path}`;
+  await using unrelated = new Job();
+  const mark = `SIPID_STRESS=${path}`;
   const child = new Deno.Command("sh", {
     args: [
       "-c",
@@ -57,7 +57,7 @@ async function oneRound(path: string, script: string, random: Random): Promise<s
       script,
       (random.below(10) / 50).toFixed(2),
     ],
-    env: { SIPID_TORTURE: path },
+    env: { SIPID_STRESS: path },
     stdin: "null",
     stdout: "null",
     stderr: "null",
@@ -67,17 +67,17 @@ async function oneRound(path: string, script: string, random: Random): Promise<s
     try {
       child.kill(signal);
     } catch {
-      // It ended at the first.
+      // The first signal stopped it.
     }
   }
   const late = setTimeout(() => child.kill("SIGKILL"), 30_000);
   const status = await child.status;
   clearTimeout(late);
   const facts = { path, status, log: readIfExists(log), pidfile: readIfExists(path) };
-  if (status.signal === "SIGKILL") broken("it ends when it is asked to", facts);
+  if (status.signal === "SIGKILL") broken("it exits on a stop signal", facts);
   const left = marked(mark);
   if (left.length > 0) broken("nothing is left running", { ...facts, left });
-  if (!isRunning(stranger.pid)) broken("strangers live", facts);
+  if (!isRunning(unrelated.pid)) broken("no unrelated process is signalled", facts);
   return status.signal === null ? `exit ${status.code}` : status.signal;
 }
 
@@ -89,7 +89,7 @@ function marked(word: string): string[] {
       return Deno.readTextFileSync(`/proc/${name}/environ`).split("\0").includes(word) &&
         !/^[ZX]/.test(Deno.readTextFileSync(`/proc/${name}/stat`).replace(/^.*\) /s, ""));
     } catch {
-      return false; // it just ended
+      return false; // it has just exited
     }
   });
 }

@@ -4,7 +4,7 @@ import { untilExit, waitForExit } from "../../lib/process/wait_for_exit.ts";
 import type { Pid } from "../../lib/process/pid.ts";
 import { findProcess, type Process } from "../../lib/process/process.ts";
 import { sendSignal } from "../../lib/process/signals.ts";
-import { fixture, run, Running } from "../support.ts";
+import { expectResult, fixture, run, Running } from "../support.ts";
 
 /** Milliseconds by which a wait may be late on a busy machine. */
 const LATE_MS = 5_000;
@@ -100,7 +100,7 @@ function script(body: string) {
 }
 
 Deno.test("where the C library cannot be reached, waits poll", async () => {
-  const { code, stdout, stderr } = await script(
+  const result = await script(
     `Deno.dlopen = () => {
       throw new Error("libc.so.6: cannot open shared object file");
     };
@@ -111,12 +111,12 @@ Deno.test("where the C library cannot be reached, waits poll", async () => {
     child.kill();
     console.log(early, await exit);`,
   );
-  assertEquals([code, stdout], [0, "false true\n"], stderr);
+  expectResult(result, { code: 0, stdout: "false true\n" });
 });
 
 Deno.test("a wait does not keep the program from exiting", async () => {
   const begin = performance.now();
-  const { code, stderr } = await script(
+  const result = await script(
     `const child = new Deno.Command("sleep", { args: ["600"] }).spawn();
     waitForExit(findProcess(child.pid), 600_000);
     setTimeout(() => {
@@ -124,13 +124,13 @@ Deno.test("a wait does not keep the program from exiting", async () => {
       Deno.exit(7);
     }, 20);`,
   );
-  assertEquals(code, 7, stderr);
+  expectResult(result, { code: 7 });
   assertLess(performance.now() - begin, 60_000);
 });
 
 Deno.test("1,000 waits abandoned at random moments leave nothing behind", async () => {
   // In a Deno of its own: other tests have descriptors of the same kinds.
-  const { code, stdout, stderr } = await script(
+  const result = await script(
     `const delay = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
     const descriptors = () => [...Deno.readDirSync("/proc/self/fd")].flatMap(({ name }) => {
       try {
@@ -160,5 +160,5 @@ Deno.test("1,000 waits abandoned at random moments leave nothing behind", async 
     child.kill("SIGKILL");
     console.log(rejected, after - before, await exit);`,
   );
-  assertEquals([code, stdout], [0, "1000 0 true\n"], stderr);
+  expectResult(result, { code: 0, stdout: "1000 0 true\n" });
 });
