@@ -79,3 +79,8 @@ export function parseSignal(text: string): Deno.Signal | NoSignal {
 export function shortName(signal: Deno.Signal): string {
   return signal.replace(/^SIG/, "");
 }
+
+/** Returns the number of a signal. */
+export function signalNumber(signal: Deno.Signal): number {
+  return NAMES.indexOf(shortName(signal));
+}

@@ -1,9 +1,19 @@
 /** Starting the command that pidproxy runs. */
 import { CommandError, errnoOf, errorText } from "../errors.ts";
+import type { Pid } from "./pid.ts";
+import { findProcess, type HeldProcess, holdProcess } from "./process.ts";
 
 /** What a shell returns for a command that is not there, and for one that cannot be run. */
 const NOT_FOUND = 127;
 const NOT_EXECUTABLE = 126;
+
+/** A command that was started. */
+export interface Child {
+  /** It and no other; counts as exited from the start if it exited at once. */
+  readonly process: HeldProcess;
+  /** How it exited. */
+  readonly status: Promise<Deno.CommandStatus>;
+}
 
 /**
  * Starts a command with our own stdin, stdout, stderr, environment, working directory and process
@@ -12,18 +22,29 @@ const NOT_EXECUTABLE = 126;
  * @param name with a slash a path, else looked up on PATH
  * @throws {CommandError} with the exit status a shell has: 127 not found, 126 not executable
  */
-export function start(name: string, args: readonly string[]): Deno.ChildProcess {
+export function start(name: string, args: readonly string[]): Child {
   try {
-    return new Deno.Command(name, {
+    const { pid, status } = new Deno.Command(name, {
       args: [...args],
       stdin: "inherit",
       stdout: "inherit",
       stderr: "inherit",
     }).spawn();
+    return { process: hold(pid as Pid), status };
   } catch (error) {
     throw notStarted(name, error);
   }
 }
+
+/** Our child keeps its PID until the runtime has reaped it. */
+function hold(pid: Pid): HeldProcess {
+  const process = findProcess(pid);
+  const held = process && holdProcess(process);
+  return held ?? { ...EXITED, pid, directory: String(pid), [Symbol.dispose]() {} };
+}
+
+/** No process has this start time. */
+const EXITED = { startTicks: -1, program: undefined, isKernelThread: false };
 
 /** Returns why a command could not be started, with the exit status a shell has. */
 export function notStarted(name: string, error: unknown): CommandError {

@@ -1,5 +1,7 @@
 /** Sending and catching signals. Source: kill(2), signal(7). */
 import { errnoOf } from "../errors.ts";
+import { signalNumber } from "../signal_names.ts";
+import { readProc } from "./proc.ts";
 import { isRunning, type Process } from "./process.ts";
 
 /**
@@ -39,4 +41,16 @@ export function catchSignals(
   handle: (signal: Deno.Signal) => void,
 ): void {
   for (const signal of signals) Deno.addSignalListener(signal, () => handle(signal));
+}
+
+/** Returns whether a process has a handler for a signal; false if /proc hides that. */
+export function hasHandler({ directory }: Process, signal: Deno.Signal): boolean {
+  const status = (directory && readProc(`${directory}/status`)) ?? "";
+  const caught = /^SigCgt:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? "0";
+  return (BigInt(`0x${caught}`) >> BigInt(signalNumber(signal) - 1) & 1n) === 1n;
+}
+
+/** Stops this program until it gets SIGCONT. */
+export function stopSelf(): void {
+  Deno.kill(Deno.pid, "SIGSTOP");
 }

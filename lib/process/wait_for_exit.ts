@@ -33,14 +33,19 @@ export async function waitForExit(process: Process, timeoutMs: number): Promise<
  *
  * An aborted wait leaves nothing behind, and none keeps the program from exiting.
  *
+ * @param pollIntervalMs milliseconds between two checks where there is no pidfd
  * @throws the reason of `signal`, once that is aborted
  */
-export async function untilExit(process: Process, signal: AbortSignal): Promise<void> {
+export async function untilExit(
+  process: Process,
+  signal: AbortSignal,
+  pollIntervalMs: number = POLL_INTERVAL_MS,
+): Promise<void> {
   signal.throwIfAborted();
   using pidfd = openPidfd(process.pid);
   // Checked only now: another process may have got the PID before the descriptor was opened.
   while (isRunning(process)) {
     if (await pidfd?.exited(signal)) return;
-    await delay(POLL_INTERVAL_MS, { signal });
+    await delay(pollIntervalMs, { signal });
   }
 }

@@ -514,27 +514,37 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
     ],
     [
       "sipid pidproxy --wait 50ms none.pid true",
-      "sipid pidproxy: the command ended and left no daemon within 50ms: there is no pidfile none.pid",
+      "sipid pidproxy: the command exited and left no daemon within 50ms: none.pid: does not exist",
     ],
     [
-      "sipid pidproxy stale.pid sh -c 'kill -HUP $PPID; sleep 0.2'",
-      "sipid pidproxy: sent SIGHUP to process PID (sleep), the command: pidfile stale.pid is from before the command was started",
+      "sipid pidproxy stale.pid sh -c 'trap : HUP; kill -HUP $PPID; sleep 0.5'",
+      "sipid pidproxy: sent SIGHUP to process PID (sleep), the command: stale.pid: is from before the command was started",
     ],
     [
-      "sipid pidproxy none.pid sh -c 'kill -HUP $PPID; sleep 0.2'",
-      "sipid pidproxy: sent SIGHUP to process PID (sleep), the command: there is no pidfile none.pid",
+      "sipid pidproxy none.pid sh -c 'kill -HUP $PPID; sleep 0.5'",
+      "sipid pidproxy: keeping SIGHUP for the daemon: none.pid: does not exist",
+      "sipid pidproxy: SIGHUP was not delivered: no daemon is running",
     ],
     [
-      "sipid pidproxy bad.pid sh -c 'echo x >bad.pid; kill -HUP $PPID; sleep 0.2'",
-      "sipid pidproxy: sent SIGHUP to process PID (sleep), the command: pidfile (bad.pid) does not contain a valid pid",
+      "sipid pidproxy bad.pid sh -c 'trap : HUP; echo x >bad.pid; kill -HUP $PPID; sleep 0.5'",
+      "sipid pidproxy: sent SIGHUP to process PID (sleep), the command: bad.pid: does not contain a valid pid",
     ],
     [
       "sipid pidproxy d.pid sh -c 'sleep 0.3 & echo $! >d.pid'",
-      "sipid pidproxy: process PID (sleep) of root.pid ended without having been asked to",
+      "sipid pidproxy: d.pid: process PID (sleep) exited without being asked to",
     ],
     [
-      "sipid pidproxy d.pid sh -c 'echo 2147483647 >d.pid; kill -HUP $PPID; sleep 0.2'",
-      "sipid pidproxy: sent SIGHUP to process PID (sleep), the command: process PID (d.pid) does not run",
+      "sipid pidproxy d.pid sh -c 'trap : HUP; echo 2147483647 >d.pid; kill -HUP $PPID; sleep 0.5'",
+      "sipid pidproxy: sent SIGHUP to process PID (sleep), the command: d.pid: process 2147483647 is not running",
+    ],
+    [
+      "sipid pidproxy d.pid sh -c 'sleep 0.3 & echo $! >d.pid; wait; sleep 0.2'",
+      "sipid pidproxy: process PID (sleep) exited; process PID (sleep), the command, is running",
+    ],
+    [
+      "sipid pidproxy d.pid sh -c 'sleep 0.6 & echo $! >d.pid; sleep 0.3; rm d.pid; kill -HUP $PPID'",
+      "sipid pidproxy: sent SIGHUP to process PID (sleep), the last daemon: d.pid: does not exist",
+      "sipid pidproxy: d.pid: process PID (sleep) exited without being asked to",
     ],
   ],
   "errors of the operating system": [

@@ -1,23 +1,11 @@
-/** sipid pidproxy, compiled, with real commands and daemons. */
-import {
-  assert,
-  assertEquals,
-  assertGreaterOrEqual,
-  assertLess,
-  assertMatch,
-  assertNotMatch,
-  assertStringIncludes,
-} from "@std/assert";
+/** sipid pidproxy, compiled: its command, and how it ends. */
+import { assert, assertEquals, assertLess, assertMatch, assertStringIncludes } from "@std/assert";
 import {
   asNobody,
-  deadPid,
   expectResult,
-  fixture,
-  fixtureCommand,
   isRunning,
   type Result,
   run,
-  Running,
   SIPID,
   sipid,
   SLACK_MS,
@@ -25,76 +13,7 @@ import {
   testCompiled,
   until,
 } from "../support.ts";
-
-const DAEMON = fixtureCommand("daemon");
-
-/** A running proxy, with what it says on stderr in a file. */
-class Proxied implements AsyncDisposable {
-  readonly dir = new TempDir();
-  readonly pidFile = this.dir.file("daemon.pid");
-  #running: Running | undefined;
-
-  /** Starts it and waits for a line on stdout, which command and daemon share. */
-  static async start(
-    command: (pidFile: string) => string[],
-    { awaited = "ready", flags = [] as string[], stale = undefined as string | undefined } = {},
-  ): Promise<Proxied> {
-    const proxied = new Proxied();
-    if (stale !== undefined) proxied.dir.write("daemon.pid", stale);
-    const args = ["pidproxy", ...flags, proxied.pidFile, ...command(proxied.pidFile)];
-    const script = 'log=$1; shift; exec "$@" 2>"$log"';
-    proxied.#running = await Running.start(
-      "sh",
-      ["-c", script, "sh", proxied.dir.file("log"), SIPID, ...args],
-      { awaited },
-    );
-    return proxied;
-  }
-
-  get running(): Running {
-    return this.#running!;
-  }
-  get log(): string {
-    return Deno.readTextFileSync(this.dir.file("log"));
-  }
-  /** Waits until it exits. */
-  async result(): Promise<Result> {
-    const result = await this.running.result();
-    return { ...result, stderr: this.log };
-  }
-  /** Waits until it has said on stderr what matches. */
-  logged(pattern: RegExp): Promise<void> {
-    return until(() => pattern.test(this.log), `${pattern} is in the log`);
-  }
-  /** The PID the daemon says it has. */
-  async daemonPid(): Promise<number> {
-    return Number((await this.running.line(/daemon (\d+)\n/))[1]);
-  }
-  async [Symbol.asyncDispose](): Promise<void> {
-    const pid = /^daemon (\d+)$/m.exec(this.running.seen)?.[1];
-    await this.running[Symbol.asyncDispose]();
-    if (pid !== undefined && isRunning(Number(pid))) Deno.kill(Number(pid), "SIGKILL");
-    this.dir[Symbol.dispose]();
-  }
-}
-
-/** A command as mysqld_safe is: it ignores signals and stays until its daemon is gone. */
-function safe(...options: string[]): (pidFile: string) => string[] {
-  const script = `trap "" TERM INT QUIT HUP; "$@" & wait $!`;
-  return (pidFile) => ["sh", "-c", script, "sh", ...DAEMON, pidFile, ...options];
-}
-
-/** A command as nginx is: it puts its daemon in the background and exits. */
-function background(...options: string[]): (pidFile: string) => string[] {
-  return (pidFile) => ["sh", "-c", '"$@" & exit 0', "sh", ...DAEMON, pidFile, ...options];
-}
-
-/** A daemon that is the command itself. */
-function foreground(...options: string[]): (pidFile: string) => string[] {
-  return (pidFile) => [...DAEMON, pidFile, ...options];
-}
-
-// 1. The command
+import { background, commandOf, DAEMON, foreground, Proxied } from "../proxied.ts";
 
 Deno.test("pidproxy returns the exit status of its command", async () => {
   using dir = new TempDir();
@@ -255,172 +174,7 @@ Deno.test("pidproxy without a pidfile and a command is wrong usage", async () =>
   }
 });
 
-// 2. Signals
-
-const FORWARDED: Deno.Signal[] = [
-  "SIGHUP",
-  "SIGUSR1",
-  "SIGUSR2",
-  "SIGCONT",
-  "SIGWINCH",
-  "SIGALRM",
-  "SIGTSTP",
-  "SIGTTIN",
-  "SIGTTOU",
-  "SIGURG",
-  "SIGIO",
-];
-
-Deno.test("pidproxy passes every signal of its list on to the daemon", async () => {
-  await using proxied = await Proxied.start(safe());
-  for (const signal of [...FORWARDED, "SIGINT"] as const) {
-    proxied.running.kill(signal);
-    await proxied.running.line(new RegExp(`^${signal}$`, "m"));
-  }
-  expectResult(await proxied.result(), { code: 0 });
-});
-
-Deno.test("pidproxy is not stopped by what stops its daemon", async () => {
-  await using proxied = await Proxied.start(safe());
-  for (const signal of ["SIGTSTP", "SIGTTIN", "SIGTTOU"] as const) {
-    proxied.running.kill(signal);
-    await proxied.running.line(new RegExp(`^${signal}$`, "m"));
-    const stat = Deno.readTextFileSync(`/proc/${proxied.running.pid}/stat`);
-    assertMatch(stat, /\) [RS] /);
-  }
-});
-
-Deno.test("pidproxy reads the pidfile anew for each signal", async () => {
-  await using proxied = await Proxied.start(safe());
-  await using other = await fixture("prints_signals");
-  proxied.running.kill("SIGHUP");
-  await proxied.running.line(/^SIGHUP$/m);
-  Deno.writeTextFileSync(proxied.pidFile, String(other.pid));
-  proxied.running.kill("SIGHUP");
-  await other.line(/SIGHUP/);
-});
-
-Deno.test("pidproxy survives a flood of signals and loses none of those that matter", async () => {
-  await using proxied = await Proxied.start(safe("linger=200"));
-  for (let i = 0; i < 1_000; i++) {
-    proxied.running.kill((["SIGHUP", "SIGUSR1", "SIGUSR2", "SIGWINCH"] as const)[i % 4]!);
-  }
-  proxied.running.kill("SIGTERM");
-  // The kernel itself makes one of several that are pending; at least one of each arrives.
-  for (const signal of ["SIGHUP", "SIGUSR1", "SIGUSR2", "SIGWINCH", "SIGTERM"]) {
-    await proxied.running.line(new RegExp(`^${signal}$`, "m"));
-  }
-  expectResult(await proxied.result(), { code: 0 });
-  await proxied.running.line(/daemon exits/);
-});
-
-// 3. What is believed
-
-Deno.test("pidproxy does not believe a pidfile from before", async () => {
-  await using stranger = await fixture("prints_signals");
-  await using proxied = await Proxied.start(
-    (_) => foreground("late=0")("/dev/null"),
-    { stale: String(stranger.pid) },
-  );
-  proxied.running.kill("SIGHUP");
-  await proxied.running.line(/^SIGHUP$/m);
-  await proxied.logged(/the command: pidfile/);
-  assertStringIncludes(proxied.log, "is from before the command was started");
-  proxied.running.kill("SIGTERM");
-  expectResult(await proxied.result(), { code: 0 });
-  stranger.kill("SIGCONT");
-  assertEquals((await stranger.line(/ready\n(.*)\n/))[1], "SIGCONT", "nothing came before");
-});
-
-Deno.test("pidproxy believes a pidfile that is written anew with the same PID length", async () => {
-  await using proxied = await Proxied.start(safe(), { stale: "1234567\n" });
-  proxied.running.kill("SIGHUP");
-  await proxied.running.line(/^SIGHUP$/m);
-  assertNotMatch(proxied.log, /the command/);
-});
-
-const UNBELIEVABLE: [string, (pidFile: string) => Promise<void>, RegExp][] = [
-  ["no pidfile", (path) => Promise.resolve(Deno.removeSync(path)), /there is no pidfile/],
-  ["garbage", (path) => Deno.writeTextFile(path, "x"), /does not contain a valid pid/],
-  ["the PID -1", (path) => Deno.writeTextFile(path, "-1"), /does not contain a valid pid/],
-  ["the PID 0", (path) => Deno.writeTextFile(path, "0"), /does not contain a valid pid/],
-  ["an empty pidfile", (path) => Deno.writeTextFile(path, ""), /does not contain a valid pid/],
-  [
-    "a dead process",
-    async (path) => Deno.writeTextFileSync(path, String(await deadPid())),
-    /process \d+ \(.*\) does not run/,
-  ],
-  [
-    "a symlink",
-    (path) => {
-      Deno.renameSync(path, `${path}.real`);
-      return Promise.resolve(Deno.symlinkSync(`${path}.real`, path));
-    },
-    /is a symlink/,
-  ],
-];
-for (const [what, spoil, reason] of UNBELIEVABLE) {
-  Deno.test(`pidproxy gives the signal to the command when it finds ${what}`, async () => {
-    await using proxied = await Proxied.start(foreground());
-    await spoil(proxied.pidFile);
-    proxied.running.kill("SIGHUP");
-    await proxied.running.line(/^SIGHUP$/m);
-    await proxied.logged(/sent SIGHUP to process \d+ \(deno\), the command: /);
-    assertMatch(proxied.log, reason);
-  });
-}
-
-Deno.test("pidproxy run as root does not believe a pidfile that others can write", async () => {
-  await using stranger = await fixture("prints_signals");
-  await using proxied = await Proxied.start(foreground());
-  Deno.writeTextFileSync(proxied.pidFile, String(stranger.pid));
-  Deno.chmodSync(proxied.pidFile, 0o666);
-  proxied.running.kill("SIGHUP");
-  if (Deno.uid() === 0) {
-    await proxied.running.line(/^SIGHUP$/m);
-    await proxied.logged(/can be written by others than its owner \(mode 0666\)/);
-  } else await stranger.line(/SIGHUP/);
-});
-
-// 4. Stopping
-
-for (const signal of ["SIGTERM", "SIGINT", "SIGQUIT"] as const) {
-  Deno.test(`pidproxy stays after ${signal} until the daemon is gone`, async () => {
-    await using proxied = await Proxied.start(safe("linger=1000"));
-    const daemon = await proxied.daemonPid();
-    const begin = performance.now();
-    proxied.running.kill(signal);
-    await proxied.running.line(new RegExp(`^${signal}$`, "m"));
-    assert(isRunning(daemon) && isRunning(proxied.running.pid));
-    expectResult(await proxied.result(), { code: 0 });
-    assertGreaterOrEqual(performance.now() - begin, 950);
-    assert(!isRunning(daemon));
-  });
-}
-
-Deno.test("pidproxy passes a second signal on like the first", async () => {
-  await using proxied = await Proxied.start(safe("ignore-stop"));
-  // Each is waited for before the next is sent: they come one by one, in this order.
-  const sent = ["SIGTERM", "SIGTERM", "SIGINT", "SIGQUIT"] as const;
-  for (let count = 1; count <= sent.length; count++) {
-    proxied.running.kill(sent[count - 1]!);
-    await proxied.running.line(new RegExp(`ready\n${sent.slice(0, count).join("\n")}\n`));
-  }
-});
-
-Deno.test("pidproxy asks a daemon to end that was not there yet when it was asked itself", async () => {
-  // The command ignores SIGTERM, the daemon writes its pidfile half a second after it.
-  await using proxied = await Proxied.start(safe("late=500"), { awaited: "daemon \\d+" });
-  proxied.running.kill("SIGTERM");
-  expectResult(await proxied.result(), { code: 0 });
-  await proxied.running.line(/ready[^]*SIGTERM[^]*daemon exits/);
-  assertMatch(proxied.log, /sent SIGTERM to process \d+ \(sh\), the command: there is no pidfile/);
-  assertMatch(proxied.log, /sent SIGTERM to process \d+ \(deno\)\n/);
-});
-
-// 5. The end
-
-Deno.test("pidproxy returns at once when the command ends", async () => {
+Deno.test("pidproxy returns when the command exits", async () => {
   using dir = new TempDir();
   const floor = (await sipid("--version")).ms;
   const { ms } = await sipid("pidproxy", dir.file("p"), "true");
@@ -450,7 +204,7 @@ Deno.test("pidproxy returns 1 when a daemon in the background dies by itself", a
   assertLess(performance.now() - begin, SLACK_MS);
   assertMatch(
     proxied.log,
-    new RegExp(`process ${daemon}( \\(deno\\))? of .* ended without having been`),
+    new RegExp(`daemon\\.pid: process ${daemon}( \\(deno\\))? exited without being asked to`),
   );
 });
 
@@ -468,38 +222,32 @@ Deno.test("pidproxy goes on for a daemon whose command failed or was killed", as
   }
 });
 
-/** The first child of a process, if it has one. */
-function commandOf(pid: number): string | undefined {
-  return Deno.readTextFileSync(`/proc/${pid}/task/${pid}/children`).trim().split(" ")[0] ||
-    undefined;
-}
-
 Deno.test("pidproxy does not wait for a pidfile unless it is told to", async () => {
   await using proxied = await Proxied.start(background("late=1000"), { awaited: "daemon \\d+" });
   expectResult(await proxied.result(), { code: 0 });
   assertEquals(proxied.log, "");
 });
 
-Deno.test("pidproxy waits for a pidfile no longer than it is told to, and says so", async () => {
+Deno.test("pidproxy returns 1 when no daemon appears within --wait", async () => {
   await using proxied = await Proxied.start(background("late=5000"), {
     awaited: "daemon \\d+",
     flags: ["--wait", "300ms"],
   });
-  expectResult(await proxied.result(), { code: 0 });
+  expectResult(await proxied.result(), { code: 1 });
   assertMatch(
     proxied.log,
-    /the command ended and left no daemon within 300ms: there is no pidfile/,
+    /the command exited and left no daemon within 300ms: .*daemon\.pid: does not exist\n/,
   );
 });
 
 Deno.test("pidproxy waits no longer for a daemon that wrote its pidfile and died", async () => {
   using dir = new TempDir();
   const path = dir.file("daemon.pid");
-  // It may be seen alive for a moment, and is then told with its name.
+  // It may be seen alive for a moment, and is then reported with its name.
   const script = `(true & echo $! > ${path}; wait) & exit 0`;
   const { ms } = expectResult(await sipid("pidproxy", "--wait", "20s", path, "sh", "-c", script), {
     code: 1,
-    stderr: /process \d+( \(\w+\))? of .*daemon\.pid ended without having been asked to/,
+    stderr: /daemon\.pid: process \d+( \(\w+\))? exited without being asked to/,
   });
   assertLess(ms, SLACK_MS);
 });
@@ -520,58 +268,6 @@ Deno.test("pidproxy does not wait for the pidfile of a command that failed", asy
   );
   assertLess(ms, SLACK_MS);
 });
-
-for (const signal of ["SIGHUP", "SIGTERM"] as const) {
-  Deno.test(`pidproxy keeps ${signal} for a daemon that has not written its pidfile yet`, async () => {
-    await using proxied = await Proxied.start(background("late=800"), {
-      awaited: "daemon \\d+",
-      flags: ["--wait", "5s"],
-    });
-    await until(() => !commandOf(proxied.running.pid), "the command has ended");
-    proxied.running.kill(signal);
-    await proxied.running.line(new RegExp(`ready[^]*${signal}`));
-    if (signal === "SIGHUP") proxied.running.kill("SIGTERM");
-    expectResult(await proxied.result(), { code: 0 });
-  });
-}
-
-Deno.test("pidproxy ends the daemon of a command that was ended before its daemon was there", async () => {
-  // It has forked, and is told to end before it could exit by itself.
-  const forks = (pidFile: string): string[] => [
-    "sh",
-    "-c",
-    '"$@" & wait',
-    "sh",
-    ...DAEMON,
-    pidFile,
-    "late=800",
-  ];
-  await using proxied = await Proxied.start(forks, {
-    awaited: "daemon \\d+",
-    flags: ["--wait", "5s"],
-  });
-  const daemon = await proxied.daemonPid();
-  proxied.running.kill("SIGTERM");
-  expectResult(await proxied.result(), { code: 0 });
-  assert(!isRunning(daemon));
-  await proxied.logged(/sent SIGTERM to process \d+ \(sh\), the command[^]*sent SIGTERM to/);
-});
-
-Deno.test("pidproxy follows a daemon that hands over to another", async () => {
-  await using proxied = await Proxied.start(background(), { flags: ["--wait", "5s"] });
-  const daemon = await proxied.daemonPid();
-  await using next = await fixture("prints_signals");
-  Deno.writeTextFileSync(proxied.pidFile, `${next.pid}\n`);
-  Deno.kill(daemon, "SIGKILL");
-  await until(() => !isRunning(daemon), "the first daemon is gone");
-  proxied.running.kill("SIGHUP");
-  await next.line(/SIGHUP/);
-  next.kill("SIGKILL");
-  expectResult(await proxied.result(), { code: 1 });
-});
-
-// 6. and 7.
-
 Deno.test("pidproxy neither writes nor removes the pidfile", async () => {
   using dir = new TempDir();
   const path = dir.write("daemon.pid", "17\n");

@@ -1,0 +1,30 @@
+/** Sleeping until something happens, without missing what happened just before. */
+
+/** setTimeout fires at once for anything longer. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** Wakes one sleeper. */
+export class Wakeup {
+  #isRung = false;
+  #end = (): void => {};
+
+  /** Ends the sleep, or the next one if nothing sleeps. */
+  ring(): void {
+    this.#isRung = true;
+    this.#end();
+  }
+
+  /** Sleeps until it rings, for at most `ms`; without a limit if that is Infinity. */
+  async sleep(ms: number): Promise<void> {
+    if (!this.#isRung) {
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, Math.min(ms, MAX_TIMER_MS));
+        this.#end = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+    this.#isRung = false;
+  }
+}

@@ -1,0 +1,223 @@
+/** sipid pidproxy, compiled: which process gets which signal. */
+import {
+  assert,
+  assertEquals,
+  assertGreaterOrEqual,
+  assertMatch,
+  assertNotMatch,
+} from "@std/assert";
+import { deadPid, expectResult, fixture, isRunning, until } from "../support.ts";
+import { background, commandOf, DAEMON, foreground, Proxied, safe } from "../proxied.ts";
+
+const FORWARDED: Deno.Signal[] = [
+  "SIGHUP",
+  "SIGUSR1",
+  "SIGUSR2",
+  "SIGCONT",
+  "SIGWINCH",
+  "SIGALRM",
+  "SIGTSTP",
+  "SIGTTIN",
+  "SIGTTOU",
+  "SIGURG",
+  "SIGIO",
+];
+
+const SUSPENDING: Deno.Signal[] = ["SIGTSTP", "SIGTTIN", "SIGTTOU"];
+
+Deno.test("pidproxy forwards every signal of its list on to the daemon", async () => {
+  await using proxied = await Proxied.start(safe());
+  for (const signal of [...FORWARDED, "SIGINT"] as const) {
+    proxied.running.kill(signal);
+    await proxied.running.line(new RegExp(`^${signal}$`, "m"));
+    if (SUSPENDING.includes(signal)) await proxied.resume();
+  }
+  expectResult(await proxied.result(), { code: 0 });
+});
+
+Deno.test("pidproxy stops itself after TSTP, TTIN and TTOU, and forwards CONT", async () => {
+  await using proxied = await Proxied.start(safe());
+  for (const [index, signal] of SUSPENDING.entries()) {
+    proxied.running.kill(signal);
+    await proxied.running.line(new RegExp(`^${signal}$`, "m"));
+    await proxied.resume();
+    await proxied.running.line(new RegExp(`(SIGCONT[^]*){${index + 1}}`));
+  }
+  proxied.running.kill("SIGTERM");
+  expectResult(await proxied.result(), { code: 0 });
+});
+
+Deno.test("pidproxy reads the pidfile again for each signal", async () => {
+  await using proxied = await Proxied.start(safe());
+  await using other = await fixture("prints_signals");
+  proxied.running.kill("SIGHUP");
+  await proxied.running.line(/^SIGHUP$/m);
+  Deno.writeTextFileSync(proxied.pidFile, String(other.pid));
+  proxied.running.kill("SIGHUP");
+  await other.line(/SIGHUP/);
+});
+
+Deno.test("pidproxy survives a flood of signals and loses none of those that matter", async () => {
+  await using proxied = await Proxied.start(safe("linger=200"));
+  for (let i = 0; i < 1_000; i++) {
+    proxied.running.kill((["SIGHUP", "SIGUSR1", "SIGUSR2", "SIGWINCH"] as const)[i % 4]!);
+  }
+  proxied.running.kill("SIGTERM");
+  // The kernel itself makes one of several that are pending; at least one of each arrives.
+  for (const signal of ["SIGHUP", "SIGUSR1", "SIGUSR2", "SIGWINCH", "SIGTERM"]) {
+    await proxied.running.line(new RegExp(`^${signal}$`, "m"));
+  }
+  expectResult(await proxied.result(), { code: 0 });
+  await proxied.running.line(/daemon exits/);
+});
+
+Deno.test("pidproxy does not believe a pidfile from before its start", async () => {
+  await using stranger = await fixture("prints_signals");
+  await using proxied = await Proxied.start(
+    (_) => foreground("late=0")("/dev/null"),
+    { stale: String(stranger.pid) },
+  );
+  proxied.running.kill("SIGHUP");
+  await proxied.running.line(/^SIGHUP$/m);
+  await proxied.logged(/the command: .*daemon\.pid: is from before the command was started/);
+  proxied.running.kill("SIGTERM");
+  expectResult(await proxied.result(), { code: 0 });
+  stranger.kill("SIGCONT");
+  assertEquals((await stranger.line(/ready\n(.*)\n/))[1], "SIGCONT", "nothing came before");
+});
+
+Deno.test("pidproxy believes a pidfile that was rewritten with a PID of the same length", async () => {
+  await using proxied = await Proxied.start(safe(), { stale: "1234567\n" });
+  proxied.running.kill("SIGHUP");
+  await proxied.running.line(/^SIGHUP$/m);
+  assertNotMatch(proxied.log, /the command/);
+});
+
+const UNBELIEVABLE: [string, (pidFile: string) => Promise<void>, RegExp][] = [
+  ["no pidfile", (path) => Promise.resolve(Deno.removeSync(path)), /daemon\.pid: does not exist/],
+  ["garbage", (path) => Deno.writeTextFile(path, "x"), /does not contain a valid pid/],
+  ["the PID -1", (path) => Deno.writeTextFile(path, "-1"), /does not contain a valid pid/],
+  ["the PID 0", (path) => Deno.writeTextFile(path, "0"), /does not contain a valid pid/],
+  ["an empty pidfile", (path) => Deno.writeTextFile(path, ""), /daemon\.pid: is empty/],
+  [
+    "a dead process",
+    async (path) => Deno.writeTextFileSync(path, String(await deadPid())),
+    /daemon\.pid: process \d+ is not running/,
+  ],
+  [
+    "a symlink",
+    (path) => {
+      Deno.renameSync(path, `${path}.real`);
+      return Promise.resolve(Deno.symlinkSync(`${path}.real`, path));
+    },
+    /is a symlink/,
+  ],
+];
+for (const [what, spoil, reason] of UNBELIEVABLE) {
+  Deno.test(`pidproxy sends the signal to the command when it finds ${what}`, async () => {
+    await using proxied = await Proxied.start(foreground());
+    await spoil(proxied.pidFile);
+    proxied.running.kill("SIGHUP");
+    await proxied.running.line(/^SIGHUP$/m);
+    await proxied.logged(/sent SIGHUP to process \d+ \(deno\), the command: /);
+    assertMatch(proxied.log, reason);
+  });
+}
+
+Deno.test("pidproxy run as root does not believe a pidfile that others can write", async () => {
+  await using stranger = await fixture("prints_signals");
+  await using proxied = await Proxied.start(foreground());
+  Deno.writeTextFileSync(proxied.pidFile, String(stranger.pid));
+  Deno.chmodSync(proxied.pidFile, 0o666);
+  proxied.running.kill("SIGHUP");
+  if (Deno.uid() === 0) {
+    await proxied.running.line(/^SIGHUP$/m);
+    await proxied.logged(/can be written by others than its owner \(mode 0666\)/);
+  } else await stranger.line(/SIGHUP/);
+});
+
+for (const signal of ["SIGTERM", "SIGINT", "SIGQUIT"] as const) {
+  Deno.test(`pidproxy stays after ${signal} until the daemon has exited`, async () => {
+    await using proxied = await Proxied.start(safe("linger=1000"));
+    const daemon = await proxied.daemonPid();
+    const begin = performance.now();
+    proxied.running.kill(signal);
+    await proxied.running.line(new RegExp(`^${signal}$`, "m"));
+    assert(isRunning(daemon) && isRunning(proxied.running.pid));
+    expectResult(await proxied.result(), { code: 0 });
+    assertGreaterOrEqual(performance.now() - begin, 950);
+    assert(!isRunning(daemon));
+  });
+}
+
+Deno.test("pidproxy forwards a second stop request like the first", async () => {
+  await using proxied = await Proxied.start(safe("ignore-stop"));
+  // Each is waited for before the next is sent: they come one by one, in this order.
+  const sent = ["SIGTERM", "SIGTERM", "SIGINT", "SIGQUIT"] as const;
+  for (let count = 1; count <= sent.length; count++) {
+    proxied.running.kill(sent[count - 1]!);
+    await proxied.running.line(new RegExp(`ready\n${sent.slice(0, count).join("\n")}\n`));
+  }
+});
+
+Deno.test("pidproxy stops a daemon that appears after the stop request", async () => {
+  // The command ignores SIGTERM, the daemon writes its pidfile half a second after it.
+  await using proxied = await Proxied.start(safe("late=500"), { awaited: "daemon \\d+" });
+  proxied.running.kill("SIGTERM");
+  expectResult(await proxied.result(), { code: 0 });
+  await proxied.running.line(/ready[^]*SIGTERM[^]*daemon exits/);
+  assertMatch(
+    proxied.log,
+    /sent SIGTERM to process \d+ \(sh\), the command: .*daemon\.pid: does not exist/,
+  );
+  assertMatch(proxied.log, /sent SIGTERM to process \d+ \(deno\)\n/);
+});
+
+for (const signal of ["SIGHUP", "SIGTERM"] as const) {
+  Deno.test(`pidproxy keeps ${signal} for a daemon that has not written its pidfile yet`, async () => {
+    await using proxied = await Proxied.start(background("late=800"), {
+      awaited: "daemon \\d+",
+      flags: ["--wait", "5s"],
+    });
+    await until(() => !commandOf(proxied.running.pid), "the command has ended");
+    proxied.running.kill(signal);
+    await proxied.running.line(new RegExp(`ready[^]*${signal}`));
+    if (signal === "SIGHUP") proxied.running.kill("SIGTERM");
+    expectResult(await proxied.result(), { code: 0 });
+  });
+}
+
+Deno.test("pidproxy stops the daemon of a command that TERM ended before its daemon appeared", async () => {
+  // It has forked, and is told to end before it could exit by itself.
+  const forks = (pidFile: string): string[] => [
+    "sh",
+    "-c",
+    '"$@" & wait',
+    "sh",
+    ...DAEMON,
+    pidFile,
+    "late=800",
+  ];
+  await using proxied = await Proxied.start(forks, {
+    awaited: "daemon \\d+",
+    flags: ["--wait", "5s"],
+  });
+  const daemon = await proxied.daemonPid();
+  proxied.running.kill("SIGTERM");
+  expectResult(await proxied.result(), { code: 0 });
+  assert(!isRunning(daemon));
+  await proxied.logged(/sent SIGTERM to process \d+ \(sh\), the command[^]*sent SIGTERM to/);
+});
+
+Deno.test("pidproxy follows a daemon that hands over to another", async () => {
+  await using proxied = await Proxied.start(background(), { flags: ["--wait", "5s"] });
+  const daemon = await proxied.daemonPid();
+  await using next = await fixture("prints_signals");
+  Deno.writeTextFileSync(proxied.pidFile, `${next.pid}\n`);
+  Deno.kill(daemon, "SIGKILL");
+  await until(() => !isRunning(daemon), "the first daemon is gone");
+  proxied.running.kill("SIGHUP");
+  await next.line(/SIGHUP/);
+  next.kill("SIGKILL");
+  expectResult(await proxied.result(), { code: 1 });
+});
