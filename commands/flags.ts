@@ -27,7 +27,8 @@ export function signalFlag(help: string): ValueFlag<Deno.Signal> {
   return flag("SIG", help, signal, undefined, SIGNAL_NAMES);
 }
 
-function signal(text: string): Deno.Signal {
+/** Parses a signal. */
+export function signal(text: string): Deno.Signal {
   const parsed = parseSignal(text);
   if (typeof parsed === "string") return parsed;
   throw new UsageError(

@@ -184,6 +184,18 @@ function refuseDistrusted(path: string, state: PidfileState, process: Process): 
   );
 }
 
+/**
+ * Returns the group that a pidfile's own process leads as the target of signals, or the process
+ * alone with a warning. Sending throws a `CommandError` for a member that must not be signalled.
+ */
+export function groupTarget(
+  path: string,
+  state: PidfileState,
+  process: HeldProcess,
+): Pick<Signallable, "target" | "name" | "warning"> {
+  return choose(process, true, (member) => refuseDistrusted(path, state, member));
+}
+
 function choose(
   process: HeldProcess,
   isGroup: boolean,

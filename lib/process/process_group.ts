@@ -19,6 +19,12 @@ import { waitForExit } from "./wait_for_exit.ts";
  */
 const REFRESH_INTERVAL_MS = 100;
 
+/**
+ * Milliseconds for which the number is certain to stay free once the group has gone: the kernel
+ * hands PIDs out in a circle, of 32768 or more.
+ */
+const NUMBER_LASTS_MS = 500;
+
 /** A process that is always there, and not ours. */
 const INIT = 1 as Pid;
 
@@ -27,6 +33,8 @@ export class ProcessGroup implements Target {
   readonly #leader: HeldProcess;
   /** Start ticks of the processes that were seen in the group, by PID. */
   #seen = new Map<Pid, number>();
+  /** When the number last belonged to this group for certain, on the clock of performance.now(). */
+  #pinnedAt = -Infinity;
 
   /** Use `findGroup`, which checks that it leads one. */
   constructor(leader: HeldProcess) {
@@ -56,6 +64,13 @@ export class ProcessGroup implements Target {
 
   /** Returns whether the number still belongs to this group for certain. */
   #isPinned(): boolean {
+    const now = performance.now();
+    if (this.#isHeld()) this.#pinnedAt = now;
+    return now - this.#pinnedAt < NUMBER_LASTS_MS && !this.#isRecycled();
+  }
+
+  /** Returns whether the leader, or a process that was seen in the group, still has the number. */
+  #isHeld(): boolean {
     if (readStat(this.#leader)?.startTicks === this.#leader.startTicks) return true;
     for (const [pid, startTicks] of this.#seen) {
       const stat = statOf(pid);

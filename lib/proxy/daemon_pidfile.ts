@@ -16,7 +16,7 @@ import { shellQuote } from "../shell_quote.ts";
 /** What one look at the pidfile showed. */
 export type Sighting =
   /** It names this running process. */
-  | { readonly kind: "daemon"; readonly process: HeldProcess }
+  | { readonly kind: "daemon"; readonly process: HeldProcess; readonly state: ExistingPidfile }
   /** The process that it names has exited. */
   | { readonly kind: "exited"; readonly pid: Pid; readonly reason: string }
   /** It names no process that may be signalled. */
@@ -81,7 +81,9 @@ export class DaemonPidfile {
     };
     if (this.#known !== undefined && isSameContent(state, this.#known.state)) {
       const { process } = this.#known;
-      return process !== undefined && isRunning(process) ? { kind: "daemon", process } : exited;
+      return process !== undefined && isRunning(process)
+        ? { kind: "daemon", process, state }
+        : exited;
     }
     if (pid === command.pid) return this.#believe(state, command) ?? exited;
     const verdict = judgePidfile(state, undefined);
@@ -116,7 +118,9 @@ export class DaemonPidfile {
 
   #believe(state: NamedPidfile, process: HeldProcess | undefined): Sighting | undefined {
     this.#known = { state, process };
-    return process !== undefined && isRunning(process) ? { kind: "daemon", process } : undefined;
+    return process !== undefined && isRunning(process)
+      ? { kind: "daemon", process, state }
+      : undefined;
   }
 }
 

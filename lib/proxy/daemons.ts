@@ -10,9 +10,14 @@ export class Daemons {
   readonly #onExit: () => void;
   #followed: HeldProcess[] = [];
 
-  /** @param onExit is called when one of them has exited */
+  /** Calls `onExit` when one of them has exited. */
   constructor(onExit: () => void) {
     this.#onExit = onExit;
+  }
+
+  /** Those that are followed. */
+  get all(): readonly HeldProcess[] {
+    return this.#followed;
   }
 
   /** The one that was named last of those that were running at the last `takeExited`. */

@@ -4,55 +4,37 @@ import { formatDuration } from "../duration.ts";
 import { start } from "../process/child.ts";
 import type { Pid } from "../process/pid.ts";
 import { describe, type HeldProcess, isRunning, isStopped } from "../process/process.ts";
+import { processTarget, SIGKILL_TIMEOUT_MS, type Step } from "../process/schedule.ts";
 import { catchSignals, hasHandler, sendSignal, stopSelf } from "../process/signals.ts";
-import { shellQuote } from "../shell_quote.ts";
 import { DaemonPidfile, type Sighting } from "./daemon_pidfile.ts";
 import { Daemons } from "./daemons.ts";
+import { FORWARDED, STOP_SIGNALS, SUSPEND_SIGNALS } from "./forwarded.ts";
+import { Groups, stop } from "./groups.ts";
+import { type Exit, outcomeOf } from "./outcome.ts";
+import { nextLookAt, overAt, type Situation } from "./timing.ts";
 import { Wakeup } from "./wakeup.ts";
-
-/** Signals that ask to stop, without --stop-signal. */
-const STOP_SIGNALS: readonly Deno.Signal[] = ["SIGTERM", "SIGINT", "SIGQUIT"];
-/** Signals that stop a process until SIGCONT, unless it has a handler. */
-const SUSPEND_SIGNALS: readonly Deno.Signal[] = ["SIGTSTP", "SIGTTIN", "SIGTTOU"];
-const FORWARDED: readonly Deno.Signal[] = [
-  ...STOP_SIGNALS,
-  ...SUSPEND_SIGNALS,
-  "SIGCONT",
-  "SIGHUP",
-  "SIGUSR1",
-  "SIGUSR2",
-  "SIGWINCH",
-  "SIGALRM",
-  "SIGURG",
-  "SIGIO",
-];
 
 /** Milliseconds that the pidfile gets to be written after a signal that finds no daemon. */
 const SETTLE_TIMEOUT_MS = 200;
-/** Milliseconds at least, after the exit of a command that was stopped, to watch for its daemon. */
-const STOP_WATCH_MS = 1_000;
-/** Milliseconds after the exit of a daemon in which the pidfile may come to name another. */
-const HAND_OVER_MS = 50;
-/** Milliseconds to look for a daemon, after a start or a signal, if nothing waits for it. */
-const LOOK_FOR_MS = 5_000;
-/** Milliseconds between two looks: a tenth of the time since the looking began, within these. */
-const [MIN_LOOK_INTERVAL_MS, MAX_LOOK_INTERVAL_MS] = [10, 250];
+/** Milliseconds that the rest of a group gets after SIGTERM, without a grace period. */
+const GROUP_GRACE_MS = 5_000;
+const KILL: Step = { signal: "SIGKILL", waitMs: SIGKILL_TIMEOUT_MS };
 
 /** What the flags say. */
 export interface Options {
   /** Milliseconds to wait for the pidfile after the command has exited. */
   readonly waitMs: number;
+  /** Signals that ask to stop, besides SIGTERM, SIGINT and SIGQUIT. */
+  readonly stopSignals: readonly Deno.Signal[];
+  /** Milliseconds from a stop request to SIGKILL; undefined if there is no limit. */
+  readonly graceMs: number | undefined;
+  /** Whether what is left of the daemon's process group is stopped too. */
+  readonly isGroup: boolean;
 }
 
 /** A signal that came, and when, on the clock of performance.now(). */
 interface Arrival {
   readonly signal: Deno.Signal;
-  readonly at: number;
-}
-
-interface Exit {
-  readonly code: number;
-  readonly signal: Deno.Signal | null;
   readonly at: number;
 }
 
@@ -66,6 +48,8 @@ export class PidProxy {
   readonly #options: Options;
   readonly #wakeup: Wakeup;
   readonly #daemons: Daemons;
+  readonly #groups: Groups;
+  readonly #stopSignals: readonly Deno.Signal[];
 
   #command!: HeldProcess;
   #exit: Exit | undefined;
@@ -86,6 +70,8 @@ export class PidProxy {
   #stop: Arrival | undefined;
   /** The processes that were asked to stop. */
   readonly #asked = new Set<HeldProcess>();
+  /** The processes that were sent SIGKILL. */
+  readonly #killed = new Set<HeldProcess>();
   /** Whether the last stop request reached no daemon, so that one that appears is to be asked. */
   #isDaemonToBeAsked = false;
 
@@ -113,6 +99,8 @@ export class PidProxy {
     this.#arrived = arrived;
     this.#wakeup = wakeup;
     this.#daemons = new Daemons(() => wakeup.ring());
+    this.#groups = new Groups(path);
+    this.#stopSignals = [...STOP_SIGNALS, ...options.stopSignals];
   }
 
   /**
@@ -137,9 +125,9 @@ export class PidProxy {
     for (;;) {
       this.#step(await this.#pidfile.look(this.#command));
       const now = performance.now();
-      const hasStopArrived = this.#arrived.some(({ signal }) => STOP_SIGNALS.includes(signal));
-      if (now >= this.#overAt() && !hasStopArrived) return;
-      await this.#wakeup.sleep(this.#nextLookAt(now) - now);
+      const hasStopArrived = this.#arrived.some(({ signal }) => this.#isStop(signal));
+      if (now >= overAt(this.#situation()) && !hasStopArrived) return;
+      await this.#wakeup.sleep(this.#nextStepAt(now) - now);
     }
   }
 
@@ -151,6 +139,8 @@ export class PidProxy {
     this.#catchUp(seen);
     // 3. The signals, in the order they came.
     while (this.#forwardNext(seen));
+    // 4. SIGKILL after the grace period.
+    if (performance.now() >= this.#graceEndsAt()) this.#kill();
   }
 
   #noteExits(): void {
@@ -166,7 +156,8 @@ export class PidProxy {
 
   #noteDaemon(seen: Sighting): void {
     if (seen.kind === "daemon" && isRunning(seen.process)) {
-      this.#daemons.follow(seen.process);
+      const isNew = this.#daemons.follow(seen.process);
+      if (isNew && this.#options.isGroup) this.#groups.follow(seen.process, seen.state);
       if (seen.process === this.#command) return;
       this.#lastDaemon = seen.process;
       if (this.#exit !== undefined) this.#isBackground = true;
@@ -198,7 +189,7 @@ export class PidProxy {
     if (!isNamed && performance.now() < at + SETTLE_TIMEOUT_MS) return false;
     this.#arrived.shift();
     this.#lookingSince = at;
-    if (STOP_SIGNALS.includes(signal)) this.#stop = { signal, at: this.#stop?.at ?? at };
+    if (this.#isStop(signal)) this.#stop = { signal, at: this.#stop?.at ?? at };
     this.#forward(signal, seen);
     if (!SUSPEND_SIGNALS.includes(signal)) return true;
     // A SIGCONT that has come already would not come again.
@@ -225,18 +216,18 @@ export class PidProxy {
       if (this.#send(signal, last, `, the last daemon: ${why}`) === "sent") return;
     }
     // 3. The command, unless the signal would kill it by accident.
-    const isMeant = [...STOP_SIGNALS, ...SUSPEND_SIGNALS].includes(signal);
+    const isMeant = this.#isStop(signal) || SUSPEND_SIGNALS.includes(signal);
     if (this.#exit === undefined && (isMeant || hasHandler(command, signal))) {
       if (this.#send(signal, command, `, the command: ${why}`) === "sent") return;
     }
     // 4. A daemon that is still to come.
-    if (STOP_SIGNALS.includes(signal)) this.#isDaemonToBeAsked = true;
+    if (this.#isStop(signal)) this.#isDaemonToBeAsked = true;
     info(`keeping ${signal} for the daemon: ${why}`);
     this.#kept.push(signal);
   }
 
   #send(signal: Deno.Signal, to: HeldProcess, note = ""): "sent" | "exited" | "denied" {
-    const isStop = STOP_SIGNALS.includes(signal);
+    const isStop = this.#isStop(signal);
     if (isStop) {
       this.#asked.add(to);
       this.#isDaemonToBeAsked = to === this.#command;
@@ -249,48 +240,86 @@ export class PidProxy {
     return outcome;
   }
 
-  /** Returns when nothing is left to wait for; Infinity while a process is running. */
-  #overAt(): number {
-    if (this.#exit === undefined || this.#daemons.current !== undefined) return Infinity;
-    const { code, at } = this.#exit;
-    const { waitMs } = this.#options;
-    if (this.#isDaemonToBeAsked) return at + Math.max(STOP_WATCH_MS, waitMs);
-    if (this.#lastDaemon !== undefined) return Math.max(at, this.#daemonExitedAt + HAND_OVER_MS);
-    return code === 0 && this.#stop === undefined ? at + waitMs : at;
+  #isStop(signal: Deno.Signal): boolean {
+    return this.#stopSignals.includes(signal);
   }
 
-  #nextLookAt(now: number): number {
-    if (this.#arrived.length > 0) return now + MIN_LOOK_INTERVAL_MS;
-    const overAt = this.#overAt();
-    if (this.#daemons.current !== undefined) return overAt;
-    const isAwaited = this.#exit !== undefined || this.#isDaemonToBeAsked || this.#kept.length > 0;
-    const elapsed = now - this.#lookingSince;
-    if (!isAwaited && elapsed > LOOK_FOR_MS) return overAt;
-    const interval = Math.max(MIN_LOOK_INTERVAL_MS, Math.min(elapsed / 10, MAX_LOOK_INTERVAL_MS));
-    return Math.min(overAt, now + interval);
+  #graceEndsAt(): number {
+    const { graceMs } = this.#options;
+    return this.#stop === undefined || graceMs === undefined ? Infinity : this.#stop.at + graceMs;
   }
 
-  /** Reports what could not be delivered, and why the exit status is not the command's. */
-  finish(): number {
+  /** Sends SIGKILL to all that is running and has not got it: the command first, which restarts. */
+  #kill(): void {
+    const command = this.#exit === undefined ? [this.#command] : [];
+    for (const process of new Set([...command, ...this.#daemons.all])) {
+      if (this.#killed.has(process)) continue;
+      this.#killed.add(process);
+      const { target, name } = this.#groups.targetOf(process) ??
+        { target: processTarget(process), name: describe(process) };
+      info(`${name} is still running after ${formatDuration(this.#options.graceMs!)}`);
+      // Not waited for here: a process can survive SIGKILL, and another may appear meanwhile.
+      const killed = stop(target, name, [KILL]);
+      // A member of the group that must not be signalled does not save the daemon.
+      killed.then((done) => done || stop(processTarget(process), describe(process), [KILL]));
+    }
+  }
+
+  /** What the times depend on. */
+  #situation(): Situation {
+    return {
+      exit: this.#exit,
+      isDaemonRunning: this.#daemons.current !== undefined,
+      hadDaemon: this.#lastDaemon !== undefined,
+      daemonExitedAt: this.#daemonExitedAt,
+      isStopRequested: this.#stop !== undefined,
+      isDaemonToBeAsked: this.#isDaemonToBeAsked,
+      waitMs: this.#options.waitMs,
+      lookingSince: this.#lookingSince,
+      isAwaited: this.#kept.length > 0 || this.#options.isGroup,
+      hasArrived: this.#arrived.length > 0,
+    };
+  }
+
+  #nextStepAt(now: number): number {
+    const graceEndsAt = this.#graceEndsAt();
+    return Math.min(
+      nextLookAt(this.#situation(), now),
+      now < graceEndsAt ? graceEndsAt : Infinity,
+      this.#groups.refresh(now),
+    );
+  }
+
+  /** Stops what is left of the daemons' process groups; returns whether nothing is. */
+  stopRest(): Promise<boolean> {
+    const graceMs = this.#stop === undefined
+      ? this.#options.graceMs
+      : this.#graceEndsAt() - performance.now();
+    const isLimited = graceMs !== undefined && graceMs < Infinity;
+    const waitMs = isLimited ? Math.max(0, graceMs) : GROUP_GRACE_MS;
+    return this.#groups.stopRest([{ signal: "SIGTERM", waitMs }, KILL]);
+  }
+
+  /** Reports how it ended, unless that was expected; returns the exit status. */
+  conclude(): number {
+    const { reason, status } = outcomeOf({
+      exit: this.#exit!,
+      isStopRequested: this.#stop !== undefined,
+      isCommandStopped: this.#asked.has(this.#command) || this.#killed.has(this.#command),
+      daemon: this.#lastDaemon,
+      isBackground: this.#isBackground,
+      waitMs: this.#options.waitMs,
+      path: this.#path,
+      doubt: this.#doubt,
+    });
+    if (reason !== undefined) error(reason);
+    return status;
+  }
+
+  /** Reports the signals that could not be delivered. */
+  reportUndelivered(): void {
     for (const signal of [...this.#kept, ...this.#arrived.map(({ signal }) => signal)]) {
       error(`${signal} was not delivered: no daemon is running`);
     }
-    const { code, signal } = this.#exit!;
-    const { waitMs } = this.#options;
-    const daemon = this.#lastDaemon;
-    if (this.#stop !== undefined) {
-      const isStopped = signal !== null && this.#asked.has(this.#command);
-      return daemon !== undefined || isStopped ? 0 : code;
-    }
-    if (!this.#isBackground && !(code === 0 && waitMs > 0)) return code;
-    const name = shellQuote(this.#path);
-    if (daemon === undefined) {
-      const after = formatDuration(waitMs);
-      error(`the command exited and left no daemon within ${after}: ${this.#doubt}`);
-    } else {
-      const who = typeof daemon === "number" ? `process ${daemon}` : describe(daemon);
-      error(`${name}: ${who} exited without being asked to`);
-    }
-    return 1;
   }
 }

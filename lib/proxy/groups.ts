@@ -1,0 +1,128 @@
+/** The process groups that the daemons of one run of pidproxy lead, for --group. */
+import { error, info } from "../cli/output.ts";
+import { CommandError } from "../errors.ts";
+import type { ExistingPidfile } from "../pidfile/pidfile.ts";
+import { describeAll, groupTarget } from "../pidfile/target.ts";
+import { type HeldProcess, holdProcess } from "../process/process.ts";
+import { type Ending, runSchedule, type Step, type Target } from "../process/schedule.ts";
+
+/**
+ * Milliseconds between two reads of a group's members, which are known for certain only while its
+ * leader is running: as many as it has been followed for, within these.
+ */
+const [MIN_REFRESH_INTERVAL_MS, MAX_REFRESH_INTERVAL_MS] = [50, 60_000];
+
+interface Followed {
+  readonly leader: HeldProcess;
+  /** The leader, held as long as its group is followed. */
+  readonly hold: Disposable;
+  readonly target: Target;
+  readonly name: string;
+  /** Since when, on the clock of performance.now(). */
+  readonly since: number;
+  refreshAt: number;
+}
+
+/** The groups, of daemons that have exited too. */
+export class Groups {
+  readonly #path: string;
+  #followed: Followed[] = [];
+
+  /** `path` is the pidfile's. */
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  /** Follows the group that a daemon leads; reports it if it leads none. */
+  follow(leader: HeldProcess, state: ExistingPidfile): void {
+    const hold = holdProcess(leader);
+    if (hold === undefined) return;
+    try {
+      const { target, name, warning } = groupTarget(this.#path, state, hold);
+      if (warning === undefined) {
+        const since = performance.now();
+        this.#followed.push({ leader, hold, target, name, since, refreshAt: since });
+        return;
+      }
+      info(`warning: ${warning}`);
+    } catch (error) {
+      report(error);
+    }
+    hold[Symbol.dispose]();
+  }
+
+  /** Returns the group that a daemon leads, if it is followed. */
+  targetOf(leader: HeldProcess): { readonly target: Target; readonly name: string } | undefined {
+    return this.#followed.find((group) => group.leader === leader);
+  }
+
+  /** Reads the members of the groups that are due, and returns when the next one is. */
+  refresh(now: number): number {
+    for (const group of this.#followed) {
+      if (now < group.refreshAt) continue;
+      if (group.target.running().length === 0) {
+        group.hold[Symbol.dispose]();
+        this.#followed = this.#followed.filter((other) => other !== group);
+      }
+      const age = Math.max(now - group.since, MIN_REFRESH_INTERVAL_MS);
+      group.refreshAt = now + Math.min(age, MAX_REFRESH_INTERVAL_MS);
+    }
+    return Math.min(Infinity, ...this.#followed.map(({ refreshAt }) => refreshAt));
+  }
+
+  /**
+   * Stops what is left of the groups, whose leaders have exited.
+   *
+   * @returns whether nothing is left
+   */
+  async stopRest(steps: readonly Step[]): Promise<boolean> {
+    let isAllGone = true;
+    for (const { target, name } of this.#followed) {
+      const running = target.running();
+      if (running.length === 0) continue;
+      info(`${name}: its leader has exited; still running: ${describeAll(running)}`);
+      isAllGone = await stop(target, name, steps) && isAllGone;
+    }
+    return isAllGone;
+  }
+}
+
+/**
+ * Runs a schedule and reports each signal, and what survives.
+ *
+ * @returns whether all of the target has exited
+ */
+export async function stop(
+  target: Target,
+  name: string,
+  steps: readonly Step[],
+): Promise<boolean> {
+  let ending: Ending;
+  try {
+    ending = await runSchedule(target, steps, {
+      sent: (signal) => info(`sent ${signal} to ${name}`),
+    });
+  } catch (error) {
+    report(error);
+    return false;
+  }
+  if (ending.kind === "exited") return true;
+  if (ending.kind === "running") {
+    const running = target.running();
+    error(`${name} survived SIGKILL: ${describeAll(running)}`);
+  } else if (ending.kind === "denied") {
+    error(`no permission to send ${ending.signal} to ${name}`);
+  } else {
+    error(
+      `${name}: its leader and all members that were known have exited, so its number may ` +
+        `belong to a later group; ${ending.signal} was not sent; if what is left belongs to the ` +
+        `daemon, kill it by PID: ${describeAll(target.running())}`,
+    );
+  }
+  return false;
+}
+
+function report(reason: unknown): void {
+  if (!(reason instanceof CommandError)) throw reason;
+  error(reason.message);
+}
