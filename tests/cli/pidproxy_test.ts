@@ -279,18 +279,29 @@ Deno.test("pidproxy neither writes nor removes the pidfile", async () => {
   assertEquals([...Deno.readDirSync(dir.path)].map(({ name }) => name), ["daemon.pid"]);
 });
 
-Deno.test("pidproxy does nothing at all while it waits for its command", async () => {
-  await using proxied = await Proxied.start(foreground());
-  const wakeUps = (): number =>
-    [...Deno.readDirSync(`/proc/${proxied.running.pid}/task`)].reduce((sum, { name }) => {
-      const status = Deno.readTextFileSync(`/proc/${proxied.running.pid}/task/${name}/status`);
-      return sum + Number(/^voluntary_ctxt_switches:\s*(\d+)$/m.exec(status)![1]);
-    }, 0);
-  // What its start set in motion comes to rest.
-  let before = -1;
-  await until(() => before === (before = wakeUps()), "it is at rest");
-  await new Promise((resolve) => setTimeout(resolve, 2_000));
-  assertLess(wakeUps() - before, 3);
+Deno.test("pidproxy sleeps while its command is running, and while its daemon is", async () => {
+  for (
+    const [kind, flags] of [[foreground(), []], [background(), ["--wait", "5s"]], [
+      () => ["sh", "-c", "echo ready; exec sleep 600"],
+      [],
+    ]] as const
+  ) {
+    await using proxied = await Proxied.start(kind, { flags: [...flags] });
+    const wakeUps = (): number =>
+      [...Deno.readDirSync(`/proc/${proxied.running.pid}/task`)].reduce((sum, { name }) => {
+        const status = Deno.readTextFileSync(`/proc/${proxied.running.pid}/task/${name}/status`);
+        return sum + Number(/^voluntary_ctxt_switches:\s*(\d+)$/m.exec(status)![1]);
+      }, 0);
+    // It rests once it sleeps for longer than the longest interval between two looks.
+    let [before, since] = [-1, 0];
+    await until(() => {
+      const count = wakeUps();
+      if (count !== before) [before, since] = [count, performance.now()];
+      return performance.now() - since > 600;
+    }, "it is at rest");
+    await new Promise((resolve) => setTimeout(resolve, 2_000));
+    assertLess(wakeUps() - before, 3);
+  }
 });
 
 Deno.test("pidproxy run by nobody works like root's", async () => {
