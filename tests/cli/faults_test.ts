@@ -1,17 +1,7 @@
 /** Full, read-only and exhausted file systems, and recycled PIDs, in separate namespaces. */
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { AS_NOBODY, type Result, run, SIPID, TempDir } from "../support.ts";
-
-/** Runs a shell script in a separate mount namespace, where it can mount file systems. */
-function inNamespace(script: string, ...unshare: string[]): Promise<Result> {
-  const user = Deno.uid() === 0 ? [] : ["--map-root-user"];
-  return run("unshare", ["--mount", ...user, ...unshare, "sh", "-euc", script]);
-}
-
-/** Runs a shell script as `inNamespace` does, with a tmpfs mounted at `dir`. */
-function onTmpfs(dir: TempDir, options: string, script: string): Promise<Result> {
-  return inNamespace(`mount -t tmpfs -o ${options} tmpfs ${dir.path}; cd ${dir.path}; ${script}`);
-}
+import { inNamespace, onTmpfs } from "../namespaces.ts";
+import { AS_NOBODY, SIPID, TempDir } from "../support.ts";
 
 Deno.test("claim on a full file system reports it and leaves no new file", async () => {
   using dir = new TempDir();

@@ -1,0 +1,242 @@
+/** Which process a pidfile means: each row of the table in docs/reliability.md, for each command. */
+import { assertEquals, assertMatch } from "@std/assert";
+import { inPidNamespace } from "../namespaces.ts";
+import { TempDir } from "../support.ts";
+
+const STALE = `
+claim: exit 0, running
+kill: exit 0, running
+status: exit 1, running, named
+wait: exit 1, running, named
+`;
+const NOT_RUNNING = STALE.replaceAll(", running", "");
+const OWN = `
+claim: exit 1, running, named
+kill: exit 0
+status: exit 0, running, named
+wait: exit 1, running, named
+`;
+const UNCLEAR = `
+claim: exit 1, running, named
+kill: exit 1, running, named
+status: exit 4, running, named
+wait: exit 1, running, named
+`;
+
+/** One row: what the situation is, how it is made, and what comes of it. */
+interface Row {
+  readonly situation: string;
+  /** A script that writes web.pid and sets `pid`. */
+  readonly arrange: string;
+  /** Options of each command. */
+  readonly options?: string;
+  readonly seen: string;
+  /** What claim, kill, status and the wait report, in this order. */
+  readonly reports?: readonly [claim: RegExp, kill: RegExp, status: RegExp, wait: RegExp];
+}
+
+const CLAIM = "sipid claim --pid-file web.pid --pid";
+/** A pidfile from before the process was started, as a daemon writes it. */
+const OLD = `spawn; printf %s $pid > web.pid; touch -d '1 hour ago' web.pid`;
+const NEW = `spawn; printf %s $pid > web.pid`;
+const WATCHED = /healthcheck unhealthy/;
+const NEEDS_STOP = /already exists: sleep, running since .*; stop it first: sipid kill/;
+
+const ROWS: readonly Row[] = [
+  {
+    situation: "no such process",
+    arrange: "spawn; printf %s $pid > web.pid; end $pid",
+    seen: NOT_RUNNING,
+    reports: [
+      /^$/,
+      /process \d+ is not running; removed/,
+      /dead: process \d+ is/,
+      /is not running/,
+    ],
+  },
+  {
+    situation: "a zombie",
+    // Its parent is no shell, so that nothing reaps it.
+    arrange:
+      `sh -c 'until grep -q sleep /proc/$$/comm; do sleep 0.01; done & echo $! >child; exec sleep 600' &
+              until pid=$(cat child 2>&-) && grep -qs 'State:.Z' /proc/$pid/status; do sleep 0.01; done
+              printf %s $pid > web.pid; rm child`,
+    seen: NOT_RUNNING,
+  },
+  {
+    situation: "a thread of another process",
+    arrange: `$SIPID wait-until-healthy --url http://127.0.0.1:1/ 2>&- & other=$!
+              until pid=$(ls /proc/$other/task | sed -n 2p) && [ -n "$pid" ]; do sleep 0.01; done
+              printf %s $pid > web.pid`,
+    seen: STALE,
+    reports: [
+      /^$/,
+      /process \d+ is not running; removed/,
+      /dead: process \d+ is/,
+      /is not running/,
+    ],
+  },
+  {
+    situation: "a claimed process that has become another program",
+    arrange: `rm -f go; sh -c 'until [ -e go ]; do sleep 0.01; done; exec sleep 600' & pid=$!
+              ${CLAIM} $pid; : > go; until grep -qs sleep /proc/$pid/comm; do sleep 0.01; done`,
+    seen: OWN,
+    reports: [NEEDS_STOP, /process \d+ \(sleep\) exited/, /^running \d+ \(sleep\)/, WATCHED],
+  },
+  {
+    situation: "a claimed process that does not match --exec",
+    arrange: `spawn; ${CLAIM} $pid --exec /bin/true`,
+    options: "--exec /bin/true",
+    seen: OWN,
+    reports: [NEEDS_STOP, /process \d+ \(sleep\) exited/, /^running \d+ \(sleep\)/, WATCHED],
+  },
+  {
+    situation: "a claimed process and a pidfile that names no program at --exec",
+    arrange: `spawn; ${CLAIM} $pid`,
+    options: "--exec /missing",
+    seen: OWN,
+  },
+  {
+    situation: "another process with the PID of a claimed one",
+    arrange: `spawn; ${CLAIM} $pid; end $pid; recycle $pid`,
+    seen: STALE,
+    reports: [
+      /was stale \(process \d+ \(sleep\) is not the one that was claimed\); claimed for process 1/,
+      /\(sleep\) is not the one that was claimed and was not signalled; removed/,
+      /^dead: process \d+ \(sleep\) is not the one that was claimed; stale pidfile/,
+      /is not the one that was claimed; see the log/,
+    ],
+  },
+  {
+    situation: "another process that runs the program at --exec, with the PID of a claimed one",
+    arrange: `spawn; ${CLAIM} $pid; end $pid; recycle $pid`,
+    options: "--exec /bin/sleep",
+    seen: STALE,
+  },
+  {
+    situation: "the process that got the PID of a claim for a process that had exited",
+    arrange: `spawn; end $pid; ${CLAIM} $pid; recycle $pid`,
+    seen: STALE,
+  },
+  {
+    situation: "a claim from another boot, with the same PID and start",
+    arrange:
+      `spawn; ${CLAIM} $pid; sed -i "s/[0-9a-f-]\\{36\\}/$(cat /proc/sys/kernel/random/uuid)/" .web.pid.claim`,
+    seen: STALE,
+    reports: [
+      /is not the one that was claimed, before a reboot\); claimed/,
+      /is not the one that was claimed, before a reboot and was not signalled; removed/,
+      /^dead: process \d+ \(sleep\) is not the one that was claimed, before a reboot; stale/,
+      /is not the one that was claimed, before a reboot; see/,
+    ],
+  },
+  {
+    situation: "a claim in the next boot",
+    arrange: `umount -q /proc/sys/kernel/random/boot_id || :
+              spawn; ${CLAIM} $pid
+              cat /proc/sys/kernel/random/uuid > boot
+              mount --bind boot /proc/sys/kernel/random/boot_id`,
+    seen: STALE,
+  },
+  {
+    situation: "a claim where the boot id is hidden",
+    arrange: `umount -q /proc/sys/kernel/random || :
+              spawn; ${CLAIM} $pid; mount -t tmpfs tmpfs /proc/sys/kernel/random`,
+    seen: UNCLEAR,
+    reports: [
+      /already exists: .*; but the machine's boot id is hidden, so it cannot be compared with the/,
+      /the machine's boot id is hidden, .*; nothing was signalled; run this as root, and where/,
+      /^unknown: .*the machine's boot id is hidden/,
+      /warning: .*the machine's boot id is hidden[^]*healthcheck unhealthy/,
+    ],
+  },
+  {
+    situation: "no record, running when the pidfile was modified",
+    arrange: NEW,
+    seen: OWN,
+    reports: [NEEDS_STOP, /process \d+ \(sleep\) exited/, /^running \d+ \(sleep\)/, WATCHED],
+  },
+  {
+    situation: "no record, running when the pidfile was modified, --exec matches",
+    arrange: NEW,
+    options: "--exec /bin/sleep",
+    seen: OWN,
+  },
+  {
+    situation: "no record, running when the pidfile was modified, --exec names another program",
+    arrange: NEW,
+    options: "--exec /bin/true",
+    seen: UNCLEAR,
+    reports: [
+      /already exists: .*; but runs \S+\/sleep, not \/bin\/true, but was running when/,
+      /runs \S+\/sleep, not \/bin\/true, but was running when the pidfile was last modified at .*; nothing was signalled; if it is the service, leave out --exec; if it is not, remove the pidfile/,
+      /^unknown: .*runs \S+\/sleep, not \/bin\/true/,
+      /warning: .*runs \S+\/sleep, not \/bin\/true[^]*healthcheck unhealthy/,
+    ],
+  },
+  {
+    situation: "no record, started later, --exec matches",
+    arrange: OLD,
+    options: "--exec /bin/sleep",
+    seen: OWN,
+    reports: [NEEDS_STOP, /process \d+ \(sleep\) exited/, /^running \d+ \(sleep\)/, WATCHED],
+  },
+  {
+    situation: "no record, started later, --exec names another program",
+    arrange: OLD,
+    options: "--exec /bin/true",
+    seen: STALE,
+    reports: [
+      /was stale \(process \d+ \(sleep\) runs \S+\/sleep, not \/bin\/true\); claimed/,
+      /runs \S+\/sleep, not \/bin\/true and was not signalled; removed the stale pidfile/,
+      /^dead: process \d+ \(sleep\) runs \S+\/sleep, not \/bin\/true; stale/,
+      /runs \S+\/sleep, not \/bin\/true; see the log/,
+    ],
+  },
+  {
+    situation: "no record, started later, no --exec",
+    arrange: OLD,
+    seen: UNCLEAR,
+    reports: [
+      /already exists: .*; but it started at .*, after .* or the clock was set; --exec PATH/,
+      /its PID was probably recycled, or the clock was set; nothing was signalled; --exec PATH/,
+      /^unknown: .*its PID was probably recycled, or the clock was set; --exec PATH/,
+      /warning: .*its PID was probably recycled, or the clock was set[^]*healthcheck unhealthy/,
+    ],
+  },
+  {
+    situation: "the record of an earlier content, and a PID that a daemon wrote",
+    arrange: `spawn; ${CLAIM} $pid; end $pid; spawn; printf %s $pid > web.pid`,
+    seen: OWN,
+  },
+  {
+    situation: "the record of an earlier content, and an old PID",
+    arrange: `spawn; ${CLAIM} $pid; touch -d '1 hour ago' web.pid`,
+    seen: UNCLEAR,
+  },
+];
+
+for (const { situation, arrange, options = "", seen, reports } of ROWS) {
+  Deno.test(`claim, kill, status and wait-until-healthy judge ${situation}`, async () => {
+    using dir = new TempDir();
+    const url = "--url http://127.0.0.1:1/ --timeout 300ms --polling-frequency 100ms";
+    const commands = {
+      claim: "sipid claim --pid 1",
+      kill: "sipid kill",
+      status: "sipid status",
+      wait: `sipid wait-until-healthy ${url}`,
+    };
+    const script = Object.entries(commands).map(([name, command]) => `
+      rm -f web.pid .web.pid.claim; ${arrange}
+      status=0; ${command} --pid-file web.pid ${options} >${name}.log 2>&1 || status=$?
+      seen ${name} $status`);
+    const { stdout, stderr } = await inPidNamespace(dir, script.join("\n"));
+    const logs = Object.keys(commands).map((name) =>
+      Deno.readTextFileSync(dir.file(`${name}.log`))
+    );
+    assertEquals(`\n${stdout}`, seen, logs.join("") + stderr);
+    reports?.forEach((report, at) => assertMatch(logs[at]!, report));
+    const isWarned = /warning:/.test(logs[3]!);
+    assertEquals(isWarned, seen === UNCLEAR, logs[3]);
+  });
+}
