@@ -15,9 +15,10 @@ import { waitForExit } from "./wait_for_exit.ts";
 
 /**
  * Milliseconds between two reads of the members while one of them is being waited for: those that
- * were forked since must be known before their parents exit.
+ * were forked since must be known before their parents exit. Most are forked right after a signal,
+ * so the first read comes soon, and each later one after twice the time.
  */
-const REFRESH_INTERVAL_MS = 100;
+const [FIRST_REFRESH_MS, LAST_REFRESH_MS] = [5, 100];
 
 /**
  * Milliseconds for which the number is certain to stay free once the group has gone: the kernel
@@ -114,12 +115,12 @@ export class ProcessGroup implements Target {
 /** Waits until nothing that `running` returns is left. */
 async function waitForAll(running: () => Process[], timeoutMs: number): Promise<boolean> {
   const until = performance.now() + timeoutMs;
-  for (;;) {
+  for (let interval = FIRST_REFRESH_MS;; interval = Math.min(2 * interval, LAST_REFRESH_MS)) {
     const [one] = running();
     if (one === undefined) return true;
     const left = until - performance.now();
     if (left <= 0) return false;
-    await waitForExit(one, Math.min(left, REFRESH_INTERVAL_MS));
+    await waitForExit(one, Math.min(left, interval));
   }
 }
 
