@@ -21,7 +21,7 @@ export const proxies: Part = async ({ dir, long, random }) => {
   const rounds = long ? 200 : 25;
   const rows: Row[] = [];
   for (
-    const [name, script] of [["stays with its daemon", SAFE], [
+    const [name, script] of [["stays", SAFE], [
       "goes to the background",
       BACKGROUND,
     ]]
@@ -32,7 +32,7 @@ export const proxies: Part = async ({ dir, long, random }) => {
       codes[code] = (codes[code] ?? 0) + 1;
     }
     rows.push({
-      what: `pidproxy asked to end at a random moment, its command ${name}`,
+      what: `pidproxy asked to stop at a random moment, COMMAND ${name}`,
       times: rounds,
       seen: `nothing left running; ${
         Object.entries(codes).map(([code, n]) => `${code}: ${n}`).join(", ")
