@@ -1,5 +1,6 @@
 /** PIDs recycled on purpose, and a wall clock that jumps. Works only in a PID namespace. */
 import { delay } from "@std/async/delay";
+import { fakeClock } from "../faketime.ts";
 import { isRunning, Job, readIfExists, run, SIPID, until } from "../support.ts";
 import { broken, type Part, type Random, type Row } from "./stress.ts";
 
@@ -60,10 +61,6 @@ async function jobWithPid(pid: number): Promise<Job> {
 }
 
 export const clock: Part = async ({ dir, long, random }) => {
-  const library = [...Deno.readDirSync("/usr/lib")].filter((it) => it.isDirectory)
-    .map(({ name }) => `/usr/lib/${name}/faketime/libfaketime.so.1`)
-    .find((it) => readIfExists(it) !== undefined);
-  if (library === undefined) broken("libfaketime is installed", {});
   const rows: Row[] = [];
   const server = Deno.serve(
     { port: 0, hostname: "127.0.0.1", onListen() {} },
@@ -93,13 +90,7 @@ export const clock: Part = async ({ dir, long, random }) => {
         jumps++;
       }, 20);
       const { code, stderr, ms } = await run(SIPID, args, {
-        env: {
-          LD_PRELOAD: library,
-          FAKETIME_TIMESTAMP_FILE: `${base}.time`,
-          FAKETIME_NO_CACHE: "1",
-          DONT_FAKE_MONOTONIC: "1",
-          FAKETIME_DONT_FAKE_MONOTONIC: "1",
-        },
+        env: fakeClock({ FAKETIME_TIMESTAMP_FILE: `${base}.time`, FAKETIME_NO_CACHE: "1" }),
       });
       clearInterval(timer);
       const facts = { args, code, stderr, ms };
