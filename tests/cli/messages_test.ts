@@ -546,6 +546,12 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
       "sipid pidproxy: sent SIGHUP to process PID (sleep), the last daemon: d.pid: does not exist",
       "sipid pidproxy: d.pid: process PID (sleep) exited without being asked to",
     ],
+    [
+      "sipid pidproxy --group group.pid setsid --wait sh -c 'echo $$ >group.pid; sleep 600 & touch ready; exec sleep 600' & until [ -e ready ]; do :; done; kill $!; wait",
+      "sipid pidproxy: sent SIGTERM to process PID (sleep)",
+      "sipid pidproxy: process group PID: its leader has exited; still running: process PID (sleep)",
+      "sipid pidproxy: sent SIGTERM to process group PID",
+    ],
   ],
   "errors of the operating system": [
     [
@@ -761,6 +767,10 @@ const WRONG_USAGE: readonly Message[] = [
     "sipid wait-until-healthy --url https://web/ --unix-socket web.sock",
     "sipid wait-until-healthy: --unix-socket needs an http --url: TLS over it is not supported",
   ],
+  [
+    "sipid pidproxy --stop-signal KILL p true",
+    'sipid pidproxy: invalid --stop-signal "KILL": expected one of HUP, USR1, USR2, WINCH, ALRM, URG, IO',
+  ],
 ];
 
 /** Messages that take more than a script. The test named here asserts each as a whole. */
@@ -837,6 +847,8 @@ const UNPROVOKED: Readonly<Record<string, string>> = {
     "takes a lease, which only file servers take",
   "…: is owned by …, …": "see trust_test.ts",
   "no connection within …": "takes a host that answers nothing",
+  "…: its leader and all members that were known have exited, so its number may belong to a later group; … was not sent; if what is left belongs to the daemon, kill it by PID: …":
+    "takes a group that only processes started within microseconds are left of",
   "certificate was revoked": "takes a revocation list, which the runtime does not load",
   "the answer is not HTTP, or the connection broke off": "depends on the moment of the failure",
   "is in a process group that /proc hides": "takes a /proc that hides processes of other users",
