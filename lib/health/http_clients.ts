@@ -40,9 +40,6 @@ interface Route {
   readonly setsHost?: boolean;
 }
 
-/** Clients that are kept. */
-const MAX_CLIENTS = 16;
-
 /** Creates clients when they are needed, and keeps them. */
 export class HttpClients {
   readonly #tls: Tls;
@@ -96,8 +93,6 @@ export class HttpClients {
     const { isTrusted, via, setsHost = isTrusted && this.#options.hasHost } = route;
     const name = JSON.stringify([isTrusted, via, setsHost]);
     const http = this.#clients.get(name) ?? this.#create({ isTrusted, via, setsHost });
-    // A name that leads to ever new addresses must not fill the memory.
-    if (this.#clients.size >= MAX_CLIENTS) this.#clients.clear();
     this.#clients.set(name, http);
     return { http, url, host: undefined, peer, isProxied: via !== undefined && "url" in via };
   }

@@ -197,7 +197,7 @@ const SILENT_NAME_SERVER = `use Socket; $^F = 255;
   bind($s, pack_sockaddr_in(53, INADDR_LOOPBACK)) or die $!;
   exec @ARGV`;
 
-for (const scheme of ["tcp", "http"]) {
+for (const scheme of ["tcp", "http", "https"]) {
   Deno.test(`${scheme}: a name server that never answers does not delay the deadline`, async () => {
     const files = {
       "/etc/resolv.conf": "nameserver 127.0.0.1\n",
