@@ -12,7 +12,7 @@ Deno.test("the example release is complete and consistent", async () => {
 });
 
 const DEFECTS: [string, string][] = [
-  ["rm jobs/web/templates/drain", "templates/drain does not exist"],
+  ["rm jobs/web/templates/drain.erb", "templates/drain.erb does not exist"],
   ["touch jobs/web/templates/forgotten", "templates/forgotten is not listed"],
   ["rm -r packages/web", "there is no package web"],
   ["echo '  a: b: c' >> config/final.yml", "config/final.yml"],

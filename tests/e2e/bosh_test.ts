@@ -6,6 +6,7 @@ import {
   assertLess,
   assertMatch,
   assertNotMatch,
+  assertRejects,
   assertStringIncludes,
 } from "@std/assert";
 import { closedPort } from "../servers.ts";
@@ -182,6 +183,118 @@ Deno.test("every command works in bare surroundings", async (test) => {
       assertEquals(stdout, "fine\n", stderr);
     });
   }
+});
+
+/** A request that web cannot answer before its last byte has come. */
+class SlowRequest implements Disposable {
+  private constructor(readonly connection: Deno.TcpConn) {}
+
+  static async begin(port: number): Promise<SlowRequest> {
+    const connection = await Deno.connect({ hostname: "127.0.0.1", port });
+    const slow = new SlowRequest(connection);
+    await slow.#send("POST /slow HTTP/1.1\r\nHost: web\r\nContent-Length: 2\r\n\r\n1");
+    return slow;
+  }
+
+  /** Sends the last byte and returns the answer. */
+  async finish(): Promise<string> {
+    await this.#send("2");
+    return await this.answer();
+  }
+
+  /** Returns what comes until the connection ends. */
+  async answer(): Promise<string> {
+    return await new Response(this.connection.readable).text().catch(() => "");
+  }
+
+  async #send(text: string): Promise<void> {
+    await this.connection.write(new TextEncoder().encode(text));
+  }
+
+  [Symbol.dispose](): void {
+    try {
+      this.connection.close();
+    } catch {
+      // The stream of answer() has closed it.
+    }
+  }
+}
+
+Deno.test("drain has web finish its requests before Monit stops it", async () => {
+  const port = closedPort();
+  await using stemcell = await Stemcell.boot({ port });
+  await stemcell.tell("start");
+  await stemcell.vcap("jobs/web/bin/post-start");
+  const pid = await webPid(stemcell);
+  using slow = await SlowRequest.begin(port);
+
+  // As BOSH does: drain runs once Monit no longer watches the job.
+  await stemcell.monit("unmonitor", "web");
+  await stemcell.untilMonit(/Not monitored/);
+  const drain = stemcell.vcap("jobs/web/bin/drain");
+  await until(() => stemcell.log.includes("web: drains 1 requests"), "web drains");
+  await assertRejects(() => SlowRequest.begin(port), Deno.errors.ConnectionRefused);
+  assertEquals(stemcell.processes("web"), [pid]);
+  assertMatch(await slow.finish(), /^HTTP\/1.1 200 OK\r\n[^]*ok\n$/);
+  assertEquals((await drain).stdout, "0\n");
+  assertEquals(stemcell.processes("web"), []);
+  assertStringIncludes(stemcell.log, `sent SIGUSR1 to process ${pid} (web)`);
+  assertMatch(stemcell.log, /drains 1 requests[^]*POST \/slow[^]*web: exits/);
+
+  // Nothing but web was changed; Monit starts and stops it again.
+  expectResult(await stemcell.sipid("status", "--pid-file", PIDFILE), { code: 1 });
+  await stemcell.tell("start");
+  await stemcell.vcap("jobs/web/bin/post-start");
+  assert(await webPid(stemcell) !== pid);
+  await stemcell.tell("stop");
+  expectResult(await stemcell.sipid("status", "--pid-file", PIDFILE), { code: 3 });
+
+  // Of a stopped job there is nothing to drain.
+  assertEquals((await stemcell.vcap("jobs/web/bin/drain")).stdout, "0\n");
+});
+
+Deno.test("drain gives up at its timeout, and stop ends what is left", async () => {
+  const port = closedPort();
+  await using stemcell = await Stemcell.boot({ port, drain_timeout: "1s" });
+  await stemcell.tell("start");
+  await stemcell.vcap("jobs/web/bin/post-start");
+  await webPid(stemcell);
+  using slow = await SlowRequest.begin(port);
+  await stemcell.monit("unmonitor", "web");
+  await stemcell.untilMonit(/Not monitored/);
+  assertEquals((await stemcell.vcap("jobs/web/bin/drain")).stdout, "0\n");
+  assertMatch(stemcell.log, /process \d+ \(web\) is still running after 1s/);
+  assertEquals(stemcell.processes("web").length, 1);
+  // This Monit runs no stop program of a job that it does not watch.
+  await stemcell.monit("monitor", "web");
+  await stemcell.untilMonit(/ OK /);
+  await stemcell.tell("stop");
+  assertEquals(stemcell.processes("web"), []);
+  assertEquals(await slow.answer(), "");
+});
+
+Deno.test("logrotate and signal: web writes to the new log", async () => {
+  // The system of this machine, on which logrotate is installed, in a copy of it.
+  const port = closedPort();
+  await using stemcell = await Stemcell.boot({ port }, "web", "/");
+  const log = "var/vcap/sys/log/web/web.log";
+  const rotate = ["--force", "--state", "/run/rotated", "/var/vcap/jobs/web/config/logrotate.conf"];
+  const request = async (path: string): Promise<void> => {
+    await (await fetch(`http://127.0.0.1:${port}/${path}`)).body?.cancel();
+    await until(() => stemcell.read(log).includes(`GET /${path} `), `${path} is in the log`);
+  };
+  await stemcell.tell("start");
+  await stemcell.vcap("jobs/web/bin/post-start");
+  await request("before");
+  for (let round = 1; round <= 3; round++) {
+    expectResult(await stemcell.run("logrotate", ...rotate), { code: 0, stderr: "" });
+    await request(`after-${round}`);
+    assertStringIncludes(stemcell.read(`${log}.1`), round === 1 ? "before" : `after-${round - 1}`);
+    assertNotMatch(stemcell.read(log), new RegExp(`before|after-${round - 1} `));
+  }
+  // A stopped service is no reason for logrotate to complain.
+  await stemcell.tell("stop");
+  expectResult(await stemcell.run("logrotate", ...rotate), { code: 0, stderr: "" });
 });
 
 Deno.test("the job with pidproxy runs a MariaDB, which has exited when Monit has stopped it", async () => {

@@ -1,19 +1,25 @@
 /*
  * web PORT LOCK_FILE: a small HTTP service for the example release. Answers GET /health with 200 when
- * it is healthy, with 503 before. The environment selects its faults:
+ * it is healthy, with 503 before, and POST once it has the whole body, which can be slow. Writes a
+ * line to stderr for each answer. The environment selects its faults:
  *
  *   START_SECONDS  seconds from the first request, which gets a 503, until it is healthy (default 0)
  *   IGNORE_TERM    1: ignores SIGTERM
  *   CRASH          1: exits with status 1 right after its start
+ *   LOG_FILE       opened again on SIGHUP, as stdout and stderr
  *
  * Locks LOCK_FILE, as a database locks its data, and exits if another process holds the lock. On
- * SIGQUIT it writes its stack to stderr and continues.
+ * SIGUSR1 it accepts no more connections, finishes its requests and exits. On SIGQUIT it writes its
+ * stack to stderr and continues.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <execinfo.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +27,27 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+
+static volatile sig_atomic_t draining;
+static atomic_int requests; /* those that have no answer yet */
+static const char *log_file;
+
+static void drain(int signal)
+{
+    (void)signal;
+    draining = 1;
+}
+
+static void reopen_log(int signal)
+{
+    const int log = log_file == NULL ? -1 : open(log_file, O_WRONLY | O_APPEND | O_CREAT, 0640);
+    (void)signal;
+    if (log < 0)
+        return;
+    dup2(log, STDOUT_FILENO);
+    dup2(log, STDERR_FILENO);
+    close(log);
+}
 
 static void dump_stack(int signal)
 {
@@ -52,17 +79,59 @@ static void fail(const char *what)
     exit(1);
 }
 
-static void answer(int client, int healthy)
+struct request {
+    int client;
+    int healthy;
+};
+
+/* Answers one request, in a thread of its own. */
+static void *answer(void *argument)
 {
     static const char yes[] = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nok\n";
     static const char no[] = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n"
                              "Connection: close\r\n\r\n";
-    struct timeval timeout = { .tv_sec = 1 };
-    char request[4096];
-    setsockopt(client, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
-    if (recv(client, request, sizeof request, 0) > 0)
-        send(client, healthy ? yes : no, strlen(healthy ? yes : no), MSG_NOSIGNAL);
-    close(client);
+    const struct request request = *(struct request *)argument;
+    struct timeval timeout = { .tv_sec = 60 };
+    char text[4096];
+    size_t length = 0;
+    const char *body = NULL;
+    long missing = 0; /* bytes of the body */
+    free(argument);
+    setsockopt(request.client, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
+    while (body == NULL || missing > 0) {
+        /* What was read of the body is overwritten. */
+        const size_t kept = body == NULL ? length : (size_t)(body - text);
+        const ssize_t got = kept == sizeof text - 1
+            ? -1 : recv(request.client, text + kept, sizeof text - 1 - kept, 0);
+        if (got <= 0)
+            break;
+        if (body != NULL) {
+            missing -= got;
+            continue;
+        }
+        length += (size_t)got;
+        text[length] = '\0';
+        if ((body = strstr(text, "\r\n\r\n")) == NULL)
+            continue;
+        body += strlen("\r\n\r\n");
+        const char *header = strcasestr(text, "\r\nContent-Length:");
+        if (header != NULL && header < body)
+            missing = atol(strchr(header, ':') + 1) - (text + length - body);
+    }
+    if (body != NULL && missing <= 0) {
+        const char *status = request.healthy ? yes : no;
+        send(request.client, status, strlen(status), MSG_NOSIGNAL);
+        fprintf(stderr, "web: %.*s\n", (int)strcspn(text, "\r\n"), text);
+    }
+    close(request.client);
+    atomic_fetch_sub(&requests, 1);
+    return NULL;
+}
+
+static void handle(int signal, void (*handler)(int))
+{
+    struct sigaction action = { .sa_handler = handler };
+    sigaction(signal, &action, NULL);
 }
 
 int main(int argc, char **argv)
@@ -90,9 +159,17 @@ int main(int argc, char **argv)
     }
 
     backtrace(warm, 1); /* the first call loads a library, which a signal handler must not do */
-    signal(SIGQUIT, dump_stack);
+    log_file = getenv("LOG_FILE");
+    handle(SIGQUIT, dump_stack);
+    handle(SIGHUP, reopen_log);
+    handle(SIGUSR1, drain);
     if (setting("IGNORE_TERM"))
         signal(SIGTERM, SIG_IGN);
+
+    /* Signals arrive while ppoll() waits, and nowhere else: none is missed before it. */
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
 
     const int server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     address.sin_port = htons((unsigned short)atoi(argv[1]));
@@ -103,13 +180,30 @@ int main(int argc, char **argv)
 
     /* Counted from the first request, so that a client sees both answers however late it starts. */
     time_t first = -1;
-    for (;;) {
+    while (!draining) {
+        struct pollfd waiting = { .fd = server, .events = POLLIN };
+        if (ppoll(&waiting, 1, NULL, &before) <= 0)
+            continue;
         const int client = accept(server, NULL, NULL);
         const time_t asked = now();
-        if (client < 0)
+        struct request *request = client < 0 ? NULL : malloc(sizeof *request);
+        pthread_t thread;
+        if (request == NULL)
             continue;
         if (first < 0)
             first = asked;
-        answer(client, asked >= first + setting("START_SECONDS"));
+        *request = (struct request){ client, asked >= first + setting("START_SECONDS") };
+        atomic_fetch_add(&requests, 1);
+        if (pthread_create(&thread, NULL, answer, request) != 0)
+            answer(request);
+        else
+            pthread_detach(thread);
     }
+    close(server);
+    fprintf(stderr, "web: drains %d requests\n", atomic_load(&requests));
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    while (atomic_load(&requests) > 0)
+        usleep(10000);
+    fprintf(stderr, "web: exits\n");
+    return 0;
 }
