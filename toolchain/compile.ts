@@ -81,3 +81,6 @@ export async function compile(
   }
   if (failure !== undefined) throw new Error(`deno compile failed:\n${failure}`);
 }
+
+/** compile.ts DIRECTORY NAME: compiles NAME.js there with this Deno. */
+if (import.meta.main) await compile(Deno.args[0]!, Deno.args[1]!);

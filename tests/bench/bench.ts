@@ -5,7 +5,9 @@ import { expectResult, inParallel, run } from "../support.ts";
 export interface Measurement {
   readonly what: string;
   readonly unit: string;
-  /** The series of sipid under `sipid`, and those of its peers under their names. */
+  /** Its title in the chart; undefined if only the table has it. */
+  readonly chart?: string;
+  /** The series of sipid, if it has one, under `sipid`; those of its peers under their names. */
   readonly series: Readonly<Record<string, readonly number[]>>;
   /** The target in words, the value compared with it, and the largest value that meets it. */
   readonly target?: { readonly text: string; readonly value: number; readonly limit: number };

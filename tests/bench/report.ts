@@ -24,7 +24,7 @@ export function table(measurements: readonly Measurement[]): string {
       : `${target.text}: ${figure(target.value)}${target.value <= target.limit ? "" : ", missed"}`;
     return [
       `${what}${unit === "" ? "" : ` (${unit})`}`,
-      spread(sipid!),
+      sipid === undefined ? "" : spread(sipid),
       result,
       compared.join("; "),
     ];
@@ -42,34 +42,47 @@ function escaped(text: string): string {
   return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 }
 
-const COLOURS = ["#2563eb", "#94a3b8", "#f59e0b", "#10b981"];
+const COLOURS = { sipid: "#2563eb", other: "#94a3b8" };
+const COLUMN = { width: 470, label: 165, bar: 215 };
+const LINE = 15;
 
-/** Returns an SVG chart of the medians; each measurement has its own scale. */
-export function chart(measurements: readonly Measurement[]): string {
-  const shown = measurements.filter(({ series }) => Object.keys(series).length > 1);
-  const [left, width, line] = [250, 360, 16];
-  let y = 14;
-  const parts: string[] = [];
-  for (const { what, unit, series } of shown) {
-    parts.push(`<text x="8" y="${y + 4}" font-weight="bold">${escaped(what)}</text>`);
-    y += line + 2;
-    const entries = Object.entries(series).map(([name, numbers]) =>
-      [name, median(numbers)] as const
+/** Draws one measurement; returns its parts and the y below it. */
+function group({ chart, unit, series }: Measurement, x: number, top: number): [string[], number] {
+  const parts = [`<text x="${x}" y="${top}" font-weight="bold">${escaped(chart!)}</text>`];
+  const entries = Object.entries(series).map(([name, numbers]) => [name, median(numbers)] as const);
+  const most = Math.max(...entries.map(([, value]) => value)) || 1;
+  let y = top + LINE + 2;
+  for (const [name, value] of entries) {
+    const length = Math.max(1, value / most * COLUMN.bar);
+    const left = x + COLUMN.label;
+    const colour = name === "sipid" ? COLOURS.sipid : COLOURS.other;
+    parts.push(
+      `<text x="${left - 6}" y="${y}" text-anchor="end">${escaped(name)}</text>`,
+      `<rect x="${left}" y="${y - 10}" width="${length.toFixed(1)}" height="11" fill="${colour}"/>`,
+      `<text x="${(left + length + 5).toFixed(1)}" y="${y}">${figure(value)} ${unit}</text>`,
     );
-    const most = Math.max(...entries.map(([, value]) => value)) || 1;
-    for (const [k, [name, value]] of entries.entries()) {
-      const length = Math.max(1, value / most * width);
-      parts.push(
-        `<text x="${left - 6}" y="${y + 4}" text-anchor="end">${escaped(name)}</text>`,
-        `<rect x="${left}" y="${y - 7}" width="${length.toFixed(1)}" height="12" ` +
-          `fill="${COLOURS[k % COLOURS.length]}"/>`,
-        `<text x="${(left + length + 5).toFixed(1)}" y="${y + 4}">${figure(value)} ${unit}</text>`,
-      );
-      y += line;
-    }
-    y += 10;
+    y += LINE;
   }
-  return `<svg xmlns="http://www.w3.org/2000/svg" width="720" height="${y}" ` +
-    `viewBox="0 0 720 ${y}" font-family="sans-serif" font-size="12">\n` +
-    `<rect width="720" height="${y}" fill="#ffffff"/>\n${parts.join("\n")}\n</svg>\n`;
+  return [parts, y + 12];
+}
+
+/** Returns an SVG chart of the medians in two columns; each measurement has its own scale. */
+export function chart(measurements: readonly Measurement[]): string {
+  const shown = measurements.filter(({ chart }) => chart !== undefined);
+  const parts: string[] = [];
+  let height = 0;
+  const half = Math.ceil(shown.length / 2);
+  for (const [column, groups] of [shown.slice(0, half), shown.slice(half)].entries()) {
+    let y = 20;
+    for (const one of groups) {
+      const [drawn, below] = group(one, 12 + column * COLUMN.width, y);
+      parts.push(...drawn);
+      y = below;
+    }
+    height = Math.max(height, y);
+  }
+  const width = 2 * COLUMN.width;
+  return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" ` +
+    `viewBox="0 0 ${width} ${height}" font-family="sans-serif" font-size="12">\n` +
+    `<rect width="${width}" height="${height}" fill="#ffffff"/>\n${parts.join("\n")}\n</svg>\n`;
 }

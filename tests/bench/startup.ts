@@ -74,6 +74,7 @@ export async function startup(
       const value = ratio(times[own]![kind], floor);
       rows.push({
         what: `${what}, ${kind === "wall" ? "wall clock" : "CPU time"}`,
+        ...(own === "claim" && kind === "wall" && { chart: "Start-up: claim" }),
         unit: "ms",
         series: {
           sipid: times[own]![kind],
@@ -87,15 +88,15 @@ export async function startup(
     }
   };
   const SSD = "start-stop-daemon";
-  add("claim, no pidfile", "claim", 1.1, { [SSD]: "ssd start", "sh + flock": "flock claim" });
-  add("claim, a dead PID in the pidfile", "claim, stale", 1.1, {
+  add("claim, no pidfile", "claim", 1.2, { [SSD]: "ssd start", "sh + flock": "flock claim" });
+  add("claim, a dead PID in the pidfile", "claim, stale", 1.2, {
     "sh + flock": "flock claim, stale",
   });
-  add("status of a dead PID", "status", 1.1, { [SSD]: "ssd status" });
-  add("kill of a dead PID", "kill", 1.1, { [SSD]: "ssd stop" });
-  add("--help", "help", 1.05, {});
-  add("--version", "version", 1.05, {});
-  add("a usage error", "usage", 1.05, {});
+  add("status of a dead PID", "status", 1.2, { [SSD]: "ssd status" });
+  add("kill of a dead PID", "kill", 1.25, { [SSD]: "ssd stop" });
+  add("--help", "help", 1.06, {});
+  add("--version", "version", 1.06, {});
+  add("a usage error", "usage", 1.15, {});
   add("wait-until-healthy, endpoint already healthy", "wait", 1.5, { "curl --retry": "curl" });
   return rows;
 }
