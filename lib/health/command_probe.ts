@@ -1,6 +1,6 @@
 /** The probe that runs a command: healthy is exit status 0. */
 import { formatDuration } from "../duration.ts";
-import { CommandGroup } from "../process/group.ts";
+import { CommandGroup } from "../process/command_group.ts";
 import { abortable } from "./connect.ts";
 import type { Prober } from "./probe.ts";
 
@@ -37,7 +37,7 @@ export class CommandProber implements Prober {
     if (status.success) return undefined;
     const fact = status.signal === null
       ? `exit status ${status.code}`
-      : `was ended by ${status.signal}`;
+      : `killed by ${status.signal}`;
     return this.#withOutput(fact);
   }
 

@@ -43,7 +43,7 @@ export function onInterrupt(handle: (interrupted: Interrupted) => void): Disposa
 
 /**
  * Ends this process with the signal, so that the caller sees what ended it: a shell stops a script
- * only if its command was ended by SIGINT.
+ * only if SIGINT killed its command.
  *
  * @returns the exit status that a shell shows for it, if the signal is blocked or comes late
  */

@@ -47,7 +47,7 @@ const REASONS: [script: string, reason: string][] = [
   ["printf 'no newline'; exit 1", "exit status 1: no newline"],
   ["printf 'last\\n\\n  \\n'; exit 1", "exit status 1: last"],
   ["printf '\\033[31mred\\n'; exit 1", "exit status 1: \\x1b[31mred"],
-  ["kill -SEGV $$", "was ended by SIGSEGV"],
+  ["kill -SEGV $$", "killed by SIGSEGV"],
   ["yes | head -c 1000000; echo end; exit 1", "exit status 1: end"],
 ];
 for (const [script, reason] of REASONS) {

@@ -469,8 +469,8 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
     ],
     [
       "sipid wait-until-healthy --timeout 300ms -- sh -c 'kill -9 $$'",
-      "sipid wait-until-healthy: waiting for sh: was ended by SIGKILL",
-      "sipid wait-until-healthy: healthcheck unhealthy (command 'sh' was not healthy after N attempts): was ended by SIGKILL",
+      "sipid wait-until-healthy: waiting for sh: killed by SIGKILL",
+      "sipid wait-until-healthy: healthcheck unhealthy (command 'sh' was not healthy after N attempts): killed by SIGKILL",
     ],
     [
       "sipid wait-until-healthy --timeout 500ms --probe-timeout 100ms -- sleep 5",

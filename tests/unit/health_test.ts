@@ -1,0 +1,98 @@
+/** The parsers and the words of lib/health. */
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { UsageError } from "../../lib/errors.ts";
+import { authorizationOf, parseHeader, redactHeader } from "../../lib/health/headers.ts";
+import { reasonOf } from "../../lib/health/reasons.ts";
+import { parseStatuses } from "../../lib/health/statuses.ts";
+import { parseHealthUrl, redactUrl } from "../../lib/health/url.ts";
+
+Deno.test("parseHealthUrl() tells the kinds of URLs apart", () => {
+  const http = parseHealthUrl("HTTP://Example.com:8080/health");
+  assert(http.kind === "http");
+  assertEquals(http.url.href, "http://example.com:8080/health");
+  assertEquals(http.shown, "HTTP://Example.com:8080/health");
+  assertEquals(parseHealthUrl("tcp://localhost:6379"), {
+    kind: "tcp",
+    hostname: "localhost",
+    port: 6379,
+    shown: "tcp://localhost:6379",
+  });
+  assertEquals(parseHealthUrl("tcp://[::1]:22/"), {
+    kind: "tcp",
+    hostname: "::1",
+    port: 22,
+    shown: "tcp://[::1]:22/",
+  });
+  // Port 80 is the default of http, and a port like any other of tcp.
+  assertEquals(parseHealthUrl("tcp://h:80"), {
+    kind: "tcp",
+    hostname: "h",
+    port: 80,
+    shown: "tcp://h:80",
+  });
+  assertEquals(parseHealthUrl("unix:///run/a%20b.sock"), {
+    kind: "unix",
+    path: "/run/a%20b.sock",
+    shown: "unix:///run/a%20b.sock",
+  });
+});
+
+Deno.test("redactUrl() hides passwords and secrets of the query, and nothing else", () => {
+  const cases: [url: string, shown: string][] = [
+    ["http://h/", "http://h/"],
+    ["http://h/a@b:c@d", "http://h/a@b:c@d"],
+    ["http://u@h/", "http://u@h/"],
+    ["http://u:p@h/", "http://u:xxxxx@h/"],
+    ["http://u:p%40q@h/?a=b", "http://u:xxxxx@h/?a=b"],
+    ["http://:p@h/", "http://:xxxxx@h/"],
+    ["http://h/?token=t&a=b#c", "http://h/?token=xxxxx&a=b#c"],
+    ["http://h/?a=b&X-Amz-Signature=s", "http://h/?a=b&X-Amz-Signature=xxxxx"],
+    ["http://h/?monkey=1", "http://h/?monkey=1"],
+    ["http://u:p@[", "http://u:xxxxx@["],
+    ["u:p@h", "u:xxxxx@h"],
+  ];
+  for (const [url, shown] of cases) assertEquals(redactUrl(url), shown, url);
+});
+
+Deno.test("parseStatuses() reads statuses and ranges", () => {
+  const { text, includes } = parseStatuses("200-204, 301,599");
+  assertEquals(text, "200-204, 301,599");
+  const all = Array.from({ length: 1_000 }, (_, status) => status).filter(includes);
+  assertEquals(all, [200, 201, 202, 203, 204, 301, 599]);
+  for (const wrong of ["", ",", "2", "2000", "204-200", "-200", "200-", "200;204", "600"]) {
+    assertThrows(() => parseStatuses(wrong), UsageError);
+  }
+});
+
+Deno.test("parseHeader() trims the value, and its errors do not repeat it", () => {
+  assertEquals(parseHeader("X-A:  b c "), { name: "X-A", value: "b c" });
+  assertEquals(parseHeader("X-A: b:c"), { name: "X-A", value: "b:c" });
+  assertEquals(parseHeader("X-A:"), { name: "X-A", value: "" });
+  for (const wrong of ["s3cret", "X A: s3cret", "X-A: s3cret\nB: c", "Upgrade: s3cret"]) {
+    const { message } = assertThrows(() => parseHeader(wrong), UsageError);
+    assertEquals(message.includes("s3cret") || redactHeader(wrong).includes("s3cret"), false);
+  }
+});
+
+Deno.test("authorizationOf() decodes the user name and password of a URL", () => {
+  const of = (url: string): string | undefined => authorizationOf(new URL(url));
+  assertEquals(of("http://h/"), undefined);
+  assertEquals(of("http://u:p%3Aq@h/"), `Basic ${btoa("u:p:q")}`);
+  assertEquals(of("http://u:%25@h/"), `Basic ${btoa("u:%")}`);
+  assertEquals(of("http://u:100%@h/"), `Basic ${btoa("u:100%")}`);
+  assertEquals(of("http://u@h/"), `Basic ${btoa("u:")}`);
+});
+
+Deno.test("reasonOf() names the peer of a connection, and not of an answer", () => {
+  const sending = "error sending request for url (http://refused.example/expired): client error";
+  const refused = new TypeError(`${sending} (Connect): tcp connect error: Connection refused`);
+  assertEquals(reasonOf(refused), "connection refused");
+  assertEquals(reasonOf(refused, "proxy http://p"), "proxy http://p: connection refused");
+  const garbage = new TypeError(`${sending} (SendRequest): invalid HTTP version parsed`);
+  assertEquals(reasonOf(garbage, "proxy http://p"), "the answer is not HTTP");
+  assertEquals(reasonOf(new AggregateError([refused, refused])), "connection refused");
+  assertEquals(
+    reasonOf(new AggregateError([refused, new Error("Network is unreachable (os error 101)")])),
+    "connection refused; network is unreachable",
+  );
+});
