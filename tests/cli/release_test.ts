@@ -35,9 +35,8 @@ Deno.test("the check of the release finds each defect", async () => {
 
 Deno.test("every script passes shellcheck; those of the release do so as BOSH renders them", async () => {
   using dir = new TempDir();
-  const scripts = ["example/start", "example/stop", "example/demo.sh", ".ci/run"].map((it) =>
-    ROOT + it
-  );
+  const scripts = ["example/start", "example/stop", "example/init", "example/demo.sh", ".ci/run"]
+    .map((it) => ROOT + it);
   for (const { name } of Deno.readDirSync(`${RELEASE}/jobs`)) {
     const target = dir.file(name);
     const render = [`${ROOT}tests/release/render.rb`, `${RELEASE}/jobs/${name}`, target, "{}"];
