@@ -109,8 +109,13 @@ function pidsIn(dir: TempDir): number[] {
 
 async function assertAllExit(pids: readonly number[]): Promise<void> {
   assertGreaterOrEqual(pids.length, 2);
-  // The signals are sent; init, who reaps the orphans, may be slow.
-  await until(() => !pids.some(isRunning), () => `${pids.filter(isRunning)} have exited`);
+  const left = (): number[] => pids.filter(isRunning);
+  try {
+    // The signals are sent; init, who reaps the orphans, may be slow.
+    await until(() => left().length === 0, () => `${left()} have exited`);
+  } finally {
+    for (const pid of left()) Deno.kill(pid, "SIGKILL");
+  }
 }
 
 for (const ignoresTerm of [false, true]) {
