@@ -121,7 +121,7 @@ export const waitUntilHealthy: Definition = command({
 
     try {
       // 3. A pidfile that names a process, and a healthy service before that process exits.
-      await abortable(untilReady(check, watch, pidFile, ended.signal), ended.signal);
+      await abortable(untilReady(check, watch, ended.signal), ended.signal);
       info(`${prober.target} is healthy after ${elapsed()} (${attempts(check)})`);
       return 0;
     } catch (error) {
@@ -157,11 +157,10 @@ const DEADLINE = new DOMException("the deadline", "TimeoutError");
 async function untilReady(
   check: HealthCheck,
   watch: PidfileWatch | undefined,
-  pidFile: string | undefined,
   signal: AbortSignal,
 ): Promise<void> {
   if (watch === undefined) return await check.untilHealthy(signal);
-  await watch.start(signal, () => info(`waiting for ${pidFile} to be written`));
+  await watch.start(signal, (path) => info(`waiting for ${path} to be written`));
   await Promise.race([check.untilHealthy(signal), watch.untilExit(signal)]);
   // Another service may answer on the port of a process that has exited.
   await watch.check();

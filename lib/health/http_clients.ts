@@ -5,6 +5,7 @@ import { proxyFor, type ProxySettings } from "./http_proxy.ts";
 import { reasonOf } from "./reasons.ts";
 import { CERTIFICATE_VARIABLES, readTls, type Tls, type TlsFiles } from "./tls.ts";
 import { redactUrl } from "./url.ts";
+import { shellQuote } from "../shell_quote.ts";
 
 /** How clients connect. */
 export interface ClientOptions extends TlsFiles {
@@ -70,7 +71,7 @@ export class HttpClients {
       // The runtime would ask in plain text.
       if (url.protocol === "https:") throw new Error("TLS over a Unix socket is not supported");
       const via = { transport: "unix", path: unixSocket } as const;
-      return this.#client(url, { isTrusted, via }, unixSocket);
+      return this.#client(url, { isTrusted, via }, shellQuote(unixSocket));
     }
     const proxy = await proxyFor(url, proxies);
     if (proxy !== undefined) {

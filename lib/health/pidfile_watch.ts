@@ -43,14 +43,14 @@ export class PidfileWatch {
   /**
    * Waits until the pidfile names a process.
    *
-   * @param onWait is called if it does not do so at once
+   * @param onWait is called with the quoted path if it does not do so at once
    * @throws {CommandError} it names none that is running and the pidfile's own
    * @throws the reason of `signal` when that is aborted
    */
-  async start(signal: AbortSignal, onWait: () => void): Promise<void> {
+  async start(signal: AbortSignal, onWait: (path: string) => void): Promise<void> {
     let isWaiting = false;
     while (!await this.#find()) {
-      if (!isWaiting) onWait();
+      if (!isWaiting) onWait(shellQuote(this.#path));
       isWaiting = true;
       await delay(WATCH_INTERVAL_MS, { signal });
     }
