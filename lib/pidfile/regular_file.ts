@@ -1,10 +1,10 @@
 /** Opening a file that must be a regular one, and knowing that it stays the same one. */
-import { deadline } from "@std/async/deadline";
-import { CommandError, isTimeout, toCommandError, withHint } from "../errors.ts";
-import { errnoOf } from "../errors.ts";
+import { delay } from "@std/async/delay";
+import { CommandError, errnoOf, toCommandError, withHint } from "../errors.ts";
 import { shellQuote } from "../shell_quote.ts";
 import { effectiveUser } from "../process/process.ts";
 import { GROUP_WRITE, OTHERS_WRITE } from "./modes.ts";
+import { openNonblocking } from "./nonblocking_open.ts";
 import { walkPath } from "./path_walk.ts";
 
 /** An open file. */
@@ -17,6 +17,8 @@ export interface Opened {
 
 /** Milliseconds after which a file that another user may hold up counts as not openable. */
 const OPEN_TIMEOUT_MS = 1_000;
+/** Milliseconds between two tries to open it. */
+const RETRY_INTERVAL_MS = 10;
 
 /**
  * Opens a regular file for reading, without ever truncating it; with `write`, for writing too.
@@ -29,7 +31,7 @@ export async function openRegularFile(
   path: string,
   { write = false, create = false }: { write?: boolean; create?: boolean } = {},
 ): Promise<Opened | undefined> {
-  const what = `cannot open ${shellQuote(path)}`;
+  const until = performance.now() + OPEN_TIMEOUT_MS;
   try {
     for (;;) {
       if (create) {
@@ -44,38 +46,36 @@ export async function openRegularFile(
         continue;
       }
       refuseSpecial(path, info);
-      const file = await openExisting(path, info, { read: true, write: write || create });
-      if (file === undefined) continue;
-      if (isSame(file.statSync(), info)) return { file, isCreated: false };
-      file.close(); // replaced between lstat and open
+      const file = openExisting(path, info, write || create);
+      if (typeof file === "object") {
+        if (isSame(file.statSync(), info)) return { file, isCreated: false };
+        file.close(); // replaced between lstat and open
+      }
+      if (performance.now() >= until) {
+        throw new CommandError(
+          `cannot open ${shellQuote(path)}: another process holds it up, with a lease or by ` +
+            `replacing it; find it with: fuser -v ${shellQuote(path)}`,
+        );
+      }
+      if (file === "blocked") await delay(RETRY_INTERVAL_MS);
     }
   } catch (error) {
-    throw toCommandError(what, error);
+    throw toCommandError(`cannot open ${shellQuote(path)}`, error);
   }
 }
 
 /**
  * open(2) of a regular file can block: on a FIFO that another user puts in its place, or on a lease
- * (F_SETLEASE) of its owner. Where another user can do either, a thread opens it under a deadline.
+ * (F_SETLEASE) of its owner. Where another user can do either, it is opened without blocking.
  */
-async function openExisting(
+function openExisting(
   path: string,
   info: Deno.FileInfo,
-  options: Deno.OpenOptions,
-): Promise<Deno.FsFile | undefined> {
-  if (!isInOthersHands(path, info)) return unlessMissing(() => Deno.openSync(path, options));
-  const opening = Deno.open(path, options);
-  try {
-    return await deadline(opening, OPEN_TIMEOUT_MS);
-  } catch (error) {
-    if (errnoOf(error) === "ENOENT") return undefined;
-    if (!isTimeout(error)) throw error;
-    opening.then((file) => file.close(), () => {});
-    throw new CommandError(
-      `cannot open ${shellQuote(path)}: another process holds it up, with a lease or a FIFO; ` +
-        `find it with: fuser -v ${shellQuote(path)}`,
-    );
-  }
+  write: boolean,
+): Deno.FsFile | "blocked" | "missing" {
+  return isInOthersHands(path, info)
+    ? openNonblocking(path, write)
+    : unlessMissing(() => Deno.openSync(path, { read: true, write })) ?? "missing";
 }
 
 function isInOthersHands(path: string, { uid }: Deno.FileInfo): boolean {

@@ -835,8 +835,8 @@ const UNPROVOKED: Readonly<Record<string, string>> = {
   "only … of … bytes fit": "takes a disk with room for half a number",
   "…: too many symlinks on the way": "the kernel refuses such a path before",
   "cannot read the symlink …": "takes a symlink that is removed between two system calls",
-  "cannot open …: another process holds it up, with a lease or a FIFO; find it with: fuser -v …":
-    "takes a lease, which only file servers take",
+  "cannot open …: another process holds it up, with a lease or by replacing it; find it with: fuser -v …":
+    "see attacks_test.ts",
   "…: is owned by …, …": "see trust_test.ts",
   "no connection within …": "takes a host that answers nothing",
   "…: its leader and all members that were known have exited, so its number may belong to a later group; … was not sent; if what is left belongs to the daemon, kill it by PID: …":
@@ -851,6 +851,7 @@ const UNPROVOKED: Readonly<Record<string, string>> = {
 
 /** Texts of one word, which many messages contain, and what they are part of. */
 const FRAGMENTS: Readonly<Record<string, string>> = {
+  "… (os error …)": "an errno in the words and the form of the runtime",
   "process …": "the name of a process whose program is hidden",
   "process … (…)": "the name of a process",
   "running since …Z (…)": "of a process, by a `claim` that fails",

@@ -262,7 +262,7 @@ Deno.test("kill does not signal a reused PID where /proc hides processes and the
     sh -c 'trap "" TERM; exec sleep 600' >&2 & pid=$!
     until grep -qs sleep /proc/$pid/comm; do sleep 0.01; done
     printf %s $pid > web.pid
-    strace -f -o trace -e trace=none -e inject=pidfd_open:error=ENOSYS \\
+    strace -f -o trace -e trace=pidfd_open -e inject=pidfd_open:error=ENOSYS \\
       "$SIPID" kill --pid-file web.pid --grace-period 2s 2>log & killer=$!
     until grep -qs SIGTERM log; do sleep 0.01; done
     kill -STOP $(pgrep -x sipid) # so that the change falls between two of its checks

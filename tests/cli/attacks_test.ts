@@ -1,0 +1,389 @@
+/** What another user may try: to have root signal a process, to hold root up, to forge a claim. */
+import { assert, assertEquals, assertLess, assertMatch } from "@std/assert";
+import { inPidNamespace } from "../namespaces.ts";
+import {
+  asNobody,
+  expectResult,
+  isRunning,
+  Job,
+  NOBODY,
+  readIfExists,
+  run,
+  Running,
+  SIPID,
+  sipid,
+  SLACK_MS,
+  TempDir,
+  until,
+} from "../support.ts";
+
+/** Declares a test in which several users play: only root can be them. */
+function testAsRoot(name: string, fn: () => Promise<void>): void {
+  Deno.test({ name, ignore: Deno.uid() !== 0, fn });
+}
+
+/** Debian's own: another one may be out of another user's reach. */
+const PYTHON = "/usr/bin/python3";
+
+/** Milliseconds after which a file that another process holds up counts as not openable. */
+const OPEN_TIMEOUT_MS = 1_000;
+
+/** Words before a command that give it these users; its saved user becomes the effective one. */
+function asUsers(real: number, effective: number): string[] {
+  const script = `import os, sys; os.setresuid(${real}, ${effective}, ${effective}); ` +
+    "os.execvp(sys.argv[1], sys.argv[1:])";
+  return [PYTHON, "-c", script];
+}
+
+/** A directory of the user nobody, with a pidfile that nobody wrote. */
+function nobodysDir(dir: TempDir, pid: number): string {
+  const path = dir.write("web.pid", String(pid));
+  for (const it of [dir.path, path]) Deno.chownSync(it, NOBODY, NOBODY);
+  return path;
+}
+
+/** Starts python as the user nobody, in `dir`, and waits until it prints `ready`. */
+function nobodysPython(dir: TempDir, script: string): Promise<Running> {
+  const user = [`--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups"];
+  return Running.start("setpriv", [...user, PYTHON, "-c", script], { cwd: dir.path });
+}
+
+/** The number of the system call. */
+const RENAMEAT2 = Deno.build.arch === "aarch64" ? 276 : 316;
+
+/** Exchanges two files for as long as it runs, a million times per second. */
+const EXCHANGE = `
+import ctypes
+syscall = ctypes.CDLL(None).syscall
+print("ready", flush=True)
+while True: syscall(${RENAMEAT2}, -100, b"web.pid", -100, b"other", 2)
+`;
+
+for (
+  const [what, users, isRefused] of [
+    ["a daemon that only acts for the attacker", [0, NOBODY, 0], true],
+    ["a daemon that the attacker started", [NOBODY, 0, 0], false],
+    ["a daemon that can become the attacker again", [0, 0, NOBODY], false],
+  ] as const
+) {
+  testAsRoot(
+    `root ${isRefused ? "does not stop" : "stops"} ${what}, by their pidfile`,
+    async () => {
+      using dir = new TempDir();
+      const script = `import os, time; os.setresuid(${users}); print("ready", flush=True); ` +
+        "time.sleep(600)";
+      await using daemon = await Running.start(PYTHON, ["-c", script]);
+      expectResult(await sipid("kill", "--pid-file", nobodysDir(dir, daemon.pid)), {
+        code: isRefused ? 1 : 0,
+        stderr: isRefused ? "is owned by nobody, but process" : "exited after",
+      });
+      assertEquals(isRunning(daemon.pid), isRefused);
+    },
+  );
+}
+
+const POWERS: Record<string, string[]> = {
+  "root": [],
+  "effective root": asUsers(NOBODY, 0),
+  "a real root": asUsers(0, NOBODY),
+  "a user with CAP_KILL": [
+    "setpriv",
+    "--reuid=65533",
+    "--clear-groups",
+    "--inh-caps=+kill",
+    "--ambient-caps=+kill",
+  ],
+};
+for (const [who, words] of Object.entries(POWERS)) {
+  testAsRoot(`${who} does not signal root's process by another user's pidfile`, async () => {
+    using dir = new TempDir();
+    await using job = new Job();
+    const path = nobodysDir(dir, job.pid);
+    const [program, ...args] = [...words, SIPID, "kill", "--pid-file", path];
+    expectResult(await run(program!, args), { code: 1, stderr: "is owned by nobody, but process" });
+    assert(isRunning(job.pid));
+  });
+}
+
+const WAYS: Record<string, [arrange: (dir: TempDir) => string, refusal: string | undefined]> = {
+  "root's own symlink": [(dir) => {
+    Deno.mkdirSync(dir.file("run"));
+    Deno.symlinkSync("run", dir.file("link"));
+    return dir.file("link/web.pid");
+  }, undefined],
+  "another user's symlink": [(dir) => {
+    Deno.mkdirSync(dir.file("run"));
+    Deno.symlinkSync("run", dir.file("link"));
+    new Deno.Command("chown", { args: ["-h", "nobody", dir.file("link")] }).outputSync();
+    return dir.file("link/web.pid");
+  }, "its symlink "],
+  "a directory below another user's": [(dir) => {
+    Deno.mkdirSync(dir.file("run/web"), { recursive: true });
+    Deno.chownSync(dir.file("run"), NOBODY, NOBODY);
+    return dir.file("run/web/web.pid");
+  }, "its directory "],
+  "a symlink into another user's directory": [(dir) => {
+    Deno.mkdirSync(dir.file("theirs/web"), { recursive: true });
+    Deno.chownSync(dir.file("theirs"), NOBODY, NOBODY);
+    Deno.symlinkSync("theirs/web", dir.file("link"));
+    return dir.file("link/web.pid");
+  }, "its directory "],
+  "a link of /proc": [(dir) => `/proc/self/root${dir.path}/web.pid`, undefined],
+  "a link of /proc that leads elsewhere": [
+    (dir) => `/proc/${Deno.pid}/cwd/${"../".repeat(20)}${dir.path}/web.pid`,
+    undefined,
+  ],
+};
+for (const [what, [arrange, refusal]] of Object.entries(WAYS)) {
+  testAsRoot(
+    `root ${refusal === undefined ? "acts" : "does not act"} on a pidfile by way of ${what}`,
+    async () => {
+      using dir = new TempDir();
+      await using job = new Job();
+      const path = arrange(dir);
+      Deno.writeTextFileSync(path, String(job.pid));
+      expectResult(await sipid("kill", "--pid-file", path), {
+        code: refusal === undefined ? 0 : 1,
+        stderr: refusal === undefined
+          ? "exited after"
+          : [refusal, "is owned by nobody, but process"],
+      });
+      assertEquals(isRunning(job.pid), refusal !== undefined);
+    },
+  );
+}
+
+testAsRoot(
+  "root does not signal a process whose owner is hidden, by another user's pidfile",
+  async () => {
+    using dir = new TempDir();
+    const { stdout, stderr } = await inPidNamespace(
+      dir,
+      `
+    mount -o remount,hidepid=2,gid=4242 /proc # else group 0 sees everything
+    setpriv --reuid=65533 --regid=65533 --clear-groups sleep 600 >&2 & pid=$!
+    until grep -qs sleep /proc/$pid/comm; do sleep 0.01; done
+    printf %s $pid > web.pid; chown nobody . web.pid
+    status=0
+    setpriv --bounding-set=-sys_ptrace --inh-caps=-sys_ptrace "$SIPID" kill --pid-file web.pid || status=$?
+    seen kill $status`,
+    );
+    assertEquals(stdout, "kill: exit 1, running, named\n", stderr);
+    assertMatch(stderr, /its program is hidden|when it started is hidden/);
+  },
+);
+
+testAsRoot("a pidfile path through another root directory is refused", async () => {
+  using dir = new TempDir();
+  const { stdout, stderr } = await inPidNamespace(
+    dir,
+    `
+    mkdir jail jail/run
+    unshare --mount sh -c 'mount --rbind / jail; exec chroot jail sleep 600' & pid=$!
+    until grep -qs sleep /proc/$pid/comm; do sleep 0.01; done
+    printf %s $pid > jail/run/web.pid; mkdir -p /run
+    unshare --mount sh -c 'mount -t tmpfs tmpfs /run; mkdir /run/sipid; printf %s '$pid' > /run/sipid/web.pid; exec sleep 600' & other=$!
+    until grep -qs sleep /proc/$other/comm; do sleep 0.01; done
+    status=0; sipid kill --pid-file /proc/$other/root/run/sipid/web.pid || status=$?
+    cp /proc/$other/root/run/sipid/web.pid web.pid
+    seen kill $status`,
+  );
+  assertEquals(stdout, "kill: exit 1, running, named\n", stderr);
+});
+
+Deno.test("a kernel thread is not signalled", async () => {
+  using dir = new TempDir();
+  // Only the outermost PID namespace shows kernel threads. Not even a signal that did nothing.
+  const threads = [...Deno.readDirSync("/proc")].map(({ name }) => name)
+    .filter((name) =>
+      / \(kthreadd\) S 0 /.test(
+        readIfExists(`/proc/${/^\d+$/.test(name) ? name : "self"}/stat`) ?? "",
+      )
+    );
+  const [pid = ""] = threads;
+  assert(threads.length === 1, "the tests run where kernel threads are visible");
+  const path = dir.write("web.pid", pid);
+  const log = dir.file("trace");
+  const signals = ["-f", "-o", log, "-e", "trace=kill,tkill,tgkill,pidfd_send_signal"];
+  const inject = ["-e", "inject=kill,tkill,tgkill,pidfd_send_signal:error=EPERM"];
+  const result = await run("strace", [...signals, ...inject, SIPID, "kill", "--pid-file", path]);
+  expectResult(result, { code: 0, stderr: "is a kernel thread and was not signalled; removed" });
+  assert(!/kill\(|send_signal\(/.test(Deno.readTextFileSync(log)));
+});
+
+/** In BOSH's directory, 0770 root:vcap, with nobody as a member of the group. */
+const SHARED_DIR = `
+  chown root:nogroup .; chmod 770 .
+  attacker() { setpriv --reuid=nobody --regid=nogroup --clear-groups "$@"; }
+  spawn; sipid claim --pid $pid --pid-file "$PWD/web.pid"`;
+const REPLAYS: Record<string, [script: string, seen: string]> = {
+  "with its record": ["mv .b .web.pid.claim", "kill: exit 0, running\n"],
+  "without its record": ["sleep 0", "kill: exit 1, running, named\n"],
+  "with a forged record": [
+    `attacker cp .b .web.pid.claim
+     attacker sed -i "s/^[0-9]* [0-9]*/$pid $(cut -d' ' -f22 /proc/$pid/stat)/" .web.pid.claim`,
+    "kill: exit 1, running, named\n",
+  ],
+};
+for (const [how, [script, seen]] of Object.entries(REPLAYS)) {
+  testAsRoot(`a pidfile moved away and back ${how} gets no unrelated process killed`, async () => {
+    using dir = new TempDir();
+    const { stdout, stderr } = await inPidNamespace(
+      dir,
+      `
+      ${SHARED_DIR}
+      attacker mv web.pid a; attacker mv .web.pid.claim .b; old=$pid
+      end $pid; recycle $old
+      attacker mv a web.pid; ${script}
+      status=0; sipid kill --pid-file "$PWD/web.pid" || status=$?
+      seen kill $status`,
+    );
+    assertEquals(stdout, seen, stderr);
+  });
+}
+
+testAsRoot(
+  "a record that is exchanged for a forged one while it is read is not believed",
+  async () => {
+    using dir = new TempDir();
+    const { stdout, stderr } = await inPidNamespace(
+      dir,
+      `
+    ${SHARED_DIR}
+    old=$pid; end $pid
+    sleep 1.2 # so that the time alone does not make the next one its own
+    recycle $old
+    attacker cp .web.pid.claim other
+    attacker sed -i "s/^[0-9]* [0-9]*/$pid $(cut -d' ' -f22 /proc/$pid/stat)/" other
+    sipid status --pid-file "$PWD/web.pid" | cut -c1-5
+    attacker ${PYTHON} -c 'import ctypes
+syscall = ctypes.CDLL(None).syscall
+while True: syscall(${RENAMEAT2}, -100, b".web.pid.claim", -100, b"other", 2)' &
+    exchange=$!
+    for round in $(seq 30); do sipid status --pid-file "$PWD/web.pid" || :; done > seen
+    kill -9 $exchange; grep -c ^running seen || :; cat seen >&2`,
+    );
+    assertEquals(stdout, "dead:\n0\n", stderr);
+  },
+);
+
+/** A lease, which the kernel breaks only after 45 s. */
+const LEASE = `
+import fcntl, os, signal, time
+signal.signal(signal.SIGIO, signal.SIG_IGN)
+file = os.open("web.pid", os.O_RDWR)
+fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+print("ready", flush=True)
+time.sleep(600)
+`;
+const HELD_UP =
+  "another process holds it up, with a lease or by replacing it; find it with: fuser -v ";
+for (
+  const [args, code] of [
+    [["claim", "--pid", "17"], 1],
+    [["kill"], 1],
+    [["status"], 4],
+    [["wait-until-healthy", "--url", "http://127.0.0.1:1/", "--timeout", "9s"], 1],
+  ] as const
+) {
+  testAsRoot(`a lease holds ${args[0]} up for a second and not longer`, async () => {
+    using dir = new TempDir();
+    await using job = new Job();
+    const path = nobodysDir(dir, job.pid);
+    await using _lease = await nobodysPython(dir, LEASE);
+    const { ms, stdout, stderr } = expectResult(await sipid(...args, "--pid-file", path), { code });
+    assertMatch(stdout + stderr, new RegExp(HELD_UP));
+    assert(ms >= OPEN_TIMEOUT_MS, `it took ${ms} ms`);
+    assertLess(ms, OPEN_TIMEOUT_MS + SLACK_MS);
+    assertEquals(readIfExists(`/proc/${job.pid}/comm`), "sleep\n");
+  });
+}
+
+for (const isEarly of [true, false]) {
+  const when = isEarly ? "before" : "during";
+  testAsRoot(`a lease that is taken ${when} a wait does not delay its deadline`, async () => {
+    using dir = new TempDir();
+    await using job = new Job("exec setpriv --reuid=nobody --clear-groups sleep 600");
+    const path = nobodysDir(dir, job.pid);
+    const log = dir.file("log");
+    const args = ["--url", "http://127.0.0.1:1/", "--timeout", "1s", "--pid-file", path];
+    const early = isEarly ? await nobodysPython(dir, LEASE) : undefined;
+    const begin = performance.now();
+    const waiting = run("sh", [
+      "-c",
+      `exec ${SIPID} wait-until-healthy ${args.join(" ")} 2>${log}`,
+    ]);
+    if (!isEarly) await until(() => /waiting for/.test(readIfExists(log) ?? ""), "it watches");
+    await using _lease = early ?? await nobodysPython(dir, LEASE);
+    expectResult(await waiting, { code: 1 });
+    assertLess(performance.now() - begin, 1_000 + SLACK_MS);
+  });
+}
+
+testAsRoot(
+  "a FIFO that takes a pidfile's place between check and open does not hold root up",
+  async () => {
+    using dir = new TempDir();
+    await using job = new Job();
+    const path = nobodysDir(dir, job.pid);
+    await run("mkfifo", [dir.file("other")]);
+    Deno.chownSync(dir.file("other"), NOBODY, NOBODY);
+    await using _exchange = await nobodysPython(dir, EXCHANGE);
+    const seen = new Set<string>();
+    for (let tries = 0; seen.size < 2 && tries < 200; tries++) {
+      const { ms, stdout } = await sipid("status", "--pid-file", path);
+      assertLess(ms, OPEN_TIMEOUT_MS + 200 + SLACK_MS);
+      seen.add(/^running|is a FIFO/.exec(stdout)?.[0] ?? stdout);
+    }
+    assertEquals([...seen].sort(), ["is a FIFO", "running"]);
+    for (const args of [["kill"], ["claim", "--pid", "17"]]) {
+      for (let tries = 0; tries < 10; tries++) {
+        const { code, ms } = await sipid(...args, "--pid-file", path);
+        assertEquals(code, 1);
+        assertLess(ms, 2 * OPEN_TIMEOUT_MS + SLACK_MS);
+      }
+    }
+    assert(isRunning(job.pid));
+  },
+);
+
+testAsRoot("a refusal names the user of the process that holds the lock", async () => {
+  using dir = new TempDir();
+  const path = dir.write("web.pid", "");
+  const script = `
+import fcntl, time
+file = open("web.pid")
+fcntl.flock(file, fcntl.LOCK_EX)
+print("ready", flush=True)
+time.sleep(600)`;
+  await using holder = await nobodysPython(dir, script);
+  expectResult(await sipid("claim", "--pid", "17", "--pid-file", path), {
+    code: 1,
+    stderr: new RegExp(
+      `another process is locking ${path}: process ${holder.pid} \\(python3[^)]*\\) of nobody; wait`,
+    ),
+  });
+});
+
+testAsRoot(
+  "a record planted in a sticky directory is replaced by root's, and ignored elsewhere",
+  async () => {
+    using dir = new TempDir();
+    Deno.chmodSync(dir.path, 0o1777);
+    await using job = new Job();
+    const path = dir.file("web.pid");
+    for (const name of [".web.pid.claim", ".web.pid.claim.new", ".web.pid.new"]) {
+      await asNobody("sh", ["-c", `echo planted > ${dir.file(name)}`]);
+    }
+    // Another user cannot remove what nobody planted: their claim has no record, and is good.
+    const other = ["--reuid=65533", "--regid=65533", "--clear-groups", SIPID];
+    const args = ["claim", "--pid", String(job.pid), "--pid-file", path];
+    expectResult(await run("setpriv", [...other, ...args]), { code: 0, stderr: "" });
+    assertEquals(readIfExists(dir.file(".web.pid.claim")), "planted\n");
+    expectResult(await sipid("status", "--pid-file", path), { code: 0, stdout: /^running/ });
+    Deno.removeSync(path);
+    expectResult(await sipid(...args), { code: 0, stderr: "" });
+    assertMatch(readIfExists(dir.file(".web.pid.claim"))!, new RegExp(`^${job.pid} \\d+ `));
+    assertEquals(Deno.statSync(dir.file(".web.pid.claim")).uid, 0);
+  },
+);
