@@ -207,7 +207,7 @@ compare({
     const [first, ...rest] = [...proxy, ...wait, dir.file("p"), ...background];
     await using running = await Running.start(first!, rest, { stderr: "null" });
     // Supervisor's checks every five seconds whether its command has exited.
-    let timer: number | undefined;
+    let timer: ReturnType<typeof setTimeout> | undefined;
     const stays = await Promise.race([
       running.status.then(() => "no"),
       new Promise<string>((resolve) => timer = setTimeout(() => resolve("yes"), 6_000)),
