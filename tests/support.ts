@@ -10,8 +10,14 @@ const UNCOMPILED = Deno.env.get("SIPID_UNDER_TEST");
 /** The binary under test. */
 export const SIPID = UNCOMPILED ?? `${ROOT}dist/sipid`;
 
+/** Whether the runtime gives an executable file without a #! line to /bin/sh, as a shell does. */
+export const RUNS_TEXT_FILES = /^2\.(9|\d\d)\./.test(Deno.version.deno);
+
 /** A test of what only the compiled file has; make next names it as ignored. */
-export function testCompiled(name: string, fn: () => Promise<void>): void {
+export function testCompiled(
+  name: string,
+  fn: (test: Deno.TestContext) => Promise<void>,
+): void {
   Deno.test({ name, ignore: UNCOMPILED !== undefined, fn });
 }
 

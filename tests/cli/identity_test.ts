@@ -65,7 +65,7 @@ const ROWS: readonly Row[] = [
   },
   {
     situation: "a thread of another process",
-    arrange: `$SIPID wait-until-healthy --url http://127.0.0.1:1/ 2>&- & other=$!
+    arrange: `$SIPID wait-until-healthy --url http://127.0.0.1:2/ 2>&- & other=$!
               until pid=$(ls /proc/$other/task | sed -n 2p) && [ -n "$pid" ]; do sleep 0.01; done
               printf %s $pid > web.pid`,
     seen: STALE,
@@ -219,7 +219,7 @@ const ROWS: readonly Row[] = [
 for (const { situation, arrange, options = "", seen, reports } of ROWS) {
   Deno.test(`claim, kill, status and wait-until-healthy judge ${situation}`, async () => {
     using dir = new TempDir();
-    const url = "--url http://127.0.0.1:1/ --timeout 300ms --polling-frequency 100ms";
+    const url = "--url http://127.0.0.1:2/ --timeout 300ms --polling-frequency 100ms";
     const commands = {
       claim: "sipid claim --pid 1",
       kill: "sipid kill",

@@ -12,6 +12,7 @@ import {
   readIfExists,
   ROOT,
   run,
+  RUNS_TEXT_FILES,
   SIPID,
   TempDir,
   until,
@@ -21,6 +22,11 @@ import { allTexts, patternOf, type SourceText } from "./messages.ts";
 
 /** A shell script, and the lines it prints: stdout, then stderr. See `print()`. */
 type Message = readonly [script: string, ...lines: string[]];
+
+const NOT_A_PROGRAM: readonly Message[] = RUNS_TEXT_FILES ? [] : [[
+  "printf 'echo\\n' >script; chmod +x script; sipid pidproxy none.pid ./script",
+  "sipid pidproxy: cannot run ./script: exec format error; it is no program of this machine, or lacks a first line like #!/bin/sh",
+]];
 
 /**
  * Messages by command. The scripts run in a directory with
@@ -317,61 +323,61 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
   ],
   "wait-until-healthy": [
     [
-      "sipid wait-until-healthy --url http://127.0.0.1:1/ --timeout 100ms",
-      "sipid wait-until-healthy: waiting for http://127.0.0.1:1/: connection refused",
-      "sipid wait-until-healthy: healthcheck unhealthy (url 'http://127.0.0.1:1/' was not healthy after N attempts): connection refused",
+      "sipid wait-until-healthy --url http://127.0.0.1:2/ --timeout 100ms",
+      "sipid wait-until-healthy: waiting for http://127.0.0.1:2/: connection refused",
+      "sipid wait-until-healthy: healthcheck unhealthy (url 'http://127.0.0.1:2/' was not healthy after N attempts): connection refused",
     ],
     [
-      "sipid wait-until-healthy --url http://127.0.0.1:1/ --pid-file bad.pid",
+      "sipid wait-until-healthy --url http://127.0.0.1:2/ --pid-file bad.pid",
       "sipid wait-until-healthy: bad.pid: does not contain a valid pid; nothing to wait for",
     ],
     [
-      "sipid wait-until-healthy --url http://127.0.0.1:1/ --pid-file stale.pid",
+      "sipid wait-until-healthy --url http://127.0.0.1:2/ --pid-file stale.pid",
       "sipid wait-until-healthy: stale.pid: process 2147483647 is not running; see the log of the service",
     ],
     [
       "touch -d '1 hour ago' web.pid; " +
-      "sipid wait-until-healthy --url http://127.0.0.1:1/ --pid-file web.pid --exec /bin/true",
+      "sipid wait-until-healthy --url http://127.0.0.1:2/ --pid-file web.pid --exec /bin/true",
       "sipid wait-until-healthy: web.pid: process PID (sleep) runs /bin/sleep, not /bin/true; see the log of the service",
     ],
     [
-      "sipid wait-until-healthy --url https://127.0.0.1:1/ --ca-cert bad.pid",
+      "sipid wait-until-healthy --url https://127.0.0.1:2/ --ca-cert bad.pid",
       'sipid wait-until-healthy: bad.pid: contains no "BEGIN CERTIFICATE"; use a PEM file',
     ],
     [
-      "sipid wait-until-healthy --url https://127.0.0.1:1/ --ca-cert none.pem",
+      "sipid wait-until-healthy --url https://127.0.0.1:2/ --ca-cert none.pem",
       "sipid wait-until-healthy: cannot read none.pem: no such file or directory",
     ],
     [
-      "sipid wait-until-healthy --url http://127.0.0.1:1/ --unix-socket none.sock --timeout 100ms",
-      "sipid wait-until-healthy: waiting for http://127.0.0.1:1/: none.sock: does not exist",
-      "sipid wait-until-healthy: healthcheck unhealthy (url 'http://127.0.0.1:1/' was not healthy after N attempts): none.sock: does not exist",
+      "sipid wait-until-healthy --url http://127.0.0.1:2/ --unix-socket none.sock --timeout 100ms",
+      "sipid wait-until-healthy: waiting for http://127.0.0.1:2/: none.sock: does not exist",
+      "sipid wait-until-healthy: healthcheck unhealthy (url 'http://127.0.0.1:2/' was not healthy after N attempts): none.sock: does not exist",
     ],
     [
-      "SSL_CERT_FILE=/none sipid wait-until-healthy --url https://127.0.0.1:1/ --timeout 100ms",
+      "SSL_CERT_FILE=/none sipid wait-until-healthy --url https://127.0.0.1:2/ --timeout 100ms",
       "sipid wait-until-healthy: ignoring SSL_CERT_FILE=/none: no such file or directory",
-      "sipid wait-until-healthy: waiting for https://127.0.0.1:1/: connection refused",
-      "sipid wait-until-healthy: healthcheck unhealthy (url 'https://127.0.0.1:1/' was not healthy after N attempts): connection refused",
+      "sipid wait-until-healthy: waiting for https://127.0.0.1:2/: connection refused",
+      "sipid wait-until-healthy: healthcheck unhealthy (url 'https://127.0.0.1:2/' was not healthy after N attempts): connection refused",
     ],
     [
-      "inject connect:error=ENETUNREACH any sipid wait-until-healthy --url http://127.0.0.1:1/ --timeout 100ms",
-      "sipid wait-until-healthy: waiting for http://127.0.0.1:1/: network is unreachable",
-      "sipid wait-until-healthy: healthcheck unhealthy (url 'http://127.0.0.1:1/' was not healthy after N attempts): network is unreachable",
+      "inject connect:error=ENETUNREACH any sipid wait-until-healthy --url http://127.0.0.1:2/ --timeout 100ms",
+      "sipid wait-until-healthy: waiting for http://127.0.0.1:2/: network is unreachable",
+      "sipid wait-until-healthy: healthcheck unhealthy (url 'http://127.0.0.1:2/' was not healthy after N attempts): network is unreachable",
     ],
     [
-      "inject connect:error=EHOSTUNREACH any sipid wait-until-healthy --url http://127.0.0.1:1/ --timeout 100ms",
-      "sipid wait-until-healthy: waiting for http://127.0.0.1:1/: no route to host",
-      "sipid wait-until-healthy: healthcheck unhealthy (url 'http://127.0.0.1:1/' was not healthy after N attempts): no route to host",
+      "inject connect:error=EHOSTUNREACH any sipid wait-until-healthy --url http://127.0.0.1:2/ --timeout 100ms",
+      "sipid wait-until-healthy: waiting for http://127.0.0.1:2/: no route to host",
+      "sipid wait-until-healthy: healthcheck unhealthy (url 'http://127.0.0.1:2/' was not healthy after N attempts): no route to host",
     ],
     [
-      "inject connect:error=ETIMEDOUT any sipid wait-until-healthy --url http://127.0.0.1:1/ --timeout 100ms",
-      "sipid wait-until-healthy: waiting for http://127.0.0.1:1/: connection timed out",
-      "sipid wait-until-healthy: healthcheck unhealthy (url 'http://127.0.0.1:1/' was not healthy after N attempts): connection timed out",
+      "inject connect:error=ETIMEDOUT any sipid wait-until-healthy --url http://127.0.0.1:2/ --timeout 100ms",
+      "sipid wait-until-healthy: waiting for http://127.0.0.1:2/: connection timed out",
+      "sipid wait-until-healthy: healthcheck unhealthy (url 'http://127.0.0.1:2/' was not healthy after N attempts): connection timed out",
     ],
     [
-      "inject connect:error=ECONNRESET any sipid wait-until-healthy --url http://127.0.0.1:1/ --timeout 100ms",
-      "sipid wait-until-healthy: waiting for http://127.0.0.1:1/: connection reset by the server",
-      "sipid wait-until-healthy: healthcheck unhealthy (url 'http://127.0.0.1:1/' was not healthy after N attempts): connection reset by the server",
+      "inject connect:error=ECONNRESET any sipid wait-until-healthy --url http://127.0.0.1:2/ --timeout 100ms",
+      "sipid wait-until-healthy: waiting for http://127.0.0.1:2/: connection reset by the server",
+      "sipid wait-until-healthy: healthcheck unhealthy (url 'http://127.0.0.1:2/' was not healthy after N attempts): connection reset by the server",
     ],
     [
       "inject connect:error=EAGAIN any sipid wait-until-healthy --unix-socket web.sock --url http://h/ --timeout 100ms",
@@ -447,15 +453,15 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
       "sipid wait-until-healthy: healthcheck unhealthy (url 'https://web.test/' was not healthy after N attempts): proxy http://127.0.0.1:PORT: wrong or missing user name and password",
     ],
     [
-      "sipid wait-until-healthy --url http://127.0.0.1:1/ --pid-file none.pid --timeout 50ms",
+      "sipid wait-until-healthy --url http://127.0.0.1:2/ --pid-file none.pid --timeout 50ms",
       "sipid wait-until-healthy: waiting for none.pid to be written",
       "sipid wait-until-healthy: none.pid: does not exist after 5ms; has the service been started?",
     ],
     [
-      "sipid wait-until-healthy --url http://127.0.0.1:1/ --pid-file web.pid --exec /bin/true --timeout 300ms",
+      "sipid wait-until-healthy --url http://127.0.0.1:2/ --pid-file web.pid --exec /bin/true --timeout 300ms",
       "sipid wait-until-healthy: warning: web.pid: process PID (sleep) may not be the process that the pidfile means: runs /bin/sleep, not /bin/true, but was running when the pidfile was last modified at TIME; if it is the service, leave out --exec; if it is not, remove the pidfile",
-      "sipid wait-until-healthy: waiting for http://127.0.0.1:1/: connection refused",
-      "sipid wait-until-healthy: healthcheck unhealthy (url 'http://127.0.0.1:1/' was not healthy after N attempts): connection refused",
+      "sipid wait-until-healthy: waiting for http://127.0.0.1:2/: connection refused",
+      "sipid wait-until-healthy: healthcheck unhealthy (url 'http://127.0.0.1:2/' was not healthy after N attempts): connection refused",
     ],
     [
       "sipid wait-until-healthy --url tcp://127.0.0.1:1 --timeout 300ms",
@@ -500,10 +506,7 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
       "printf '#!/none\\n' >script; chmod +x script; sipid pidproxy none.pid ./script",
       "sipid pidproxy: cannot run ./script: its interpreter, named in its first line, does not exist",
     ],
-    [
-      "printf 'echo\\n' >script; chmod +x script; sipid pidproxy none.pid ./script",
-      "sipid pidproxy: cannot run ./script: exec format error; it is no program of this machine, or lacks a first line like #!/bin/sh",
-    ],
+    ...NOT_A_PROGRAM,
     [
       "sipid pidproxy --wait 50ms none.pid true",
       "sipid pidproxy: the command exited and left no daemon within 50ms: none.pid: does not exist",
@@ -672,7 +675,7 @@ const WRONG_USAGE: readonly Message[] = [
     'sipid kill: invalid --grace-period "10000h": must not be longer than 576h',
   ],
   [
-    "sipid wait-until-healthy --url https://127.0.0.1:1/ --cert x",
+    "sipid wait-until-healthy --url https://127.0.0.1:2/ --cert x",
     "sipid wait-until-healthy: --cert and --key must be given together",
   ],
   [

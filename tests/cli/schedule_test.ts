@@ -14,6 +14,7 @@ import {
   sipid,
   SLACK_MS,
   TempDir,
+  testCompiled,
   until,
 } from "../support.ts";
 
@@ -163,42 +164,45 @@ const CHANGES = [
   ..."open openat creat".split(" "),
 ];
 
-Deno.test("kill --dry-run signals nothing and changes nothing, as strace shows", async (test) => {
-  using dir = new TempDir();
-  await using job = await Running.start("setsid", ["sh", "-c", "echo ready; exec sleep 600"]);
-  const running = dir.write("web.pid", String(job.pid));
-  const stale = dir.write("stale.pid", String(await deadPid()));
-  const cases: [args: string[], code: number][] = [
-    [[running], 0],
-    [[running, "--group", "--schedule", "INT/1s/KILL/1s"], 0],
-    [[running, "--quiet"], 0],
-    [[stale], 0],
-    [[dir.file("missing.pid")], 0],
-    [[dir.write("bad.pid", "x")], 1],
-    [[running, "--exec", "/bin/true"], 1],
-  ];
-  for (const [args, code] of cases) {
-    await test.step(args.join(" "), async () => {
-      const trace = dir.file("trace");
-      const result = await run("strace", [
-        ...["-f", "-qq", "-o", trace, "-e", `trace=?${CHANGES.join(",?")}`],
-        ...[SIPID, "kill", "--dry-run", "--pid-file", ...args],
-      ]);
-      expectResult(result, { code });
-      const calls = Deno.readTextFileSync(trace).split("\n").filter((line) => line.includes("("));
-      assert(calls.length > 10, "the trace has the calls that open files to read");
-      // kill(2) with 0 asks for permission and sends nothing.
-      const changing = calls.filter((line) =>
-        !/\bkill\(\d+, 0\)/.test(line) &&
-          !/\bopen(at)?\(/.test(line) ||
-        /O_(WRONLY|RDWR|CREAT|TRUNC)/.test(line)
-      );
-      assertEquals(changing, []);
-    });
-  }
-  assert(isRunning(job.pid) && exists(stale));
-  assertEquals(Deno.readTextFileSync(running), String(job.pid));
-});
+testCompiled(
+  "kill --dry-run signals nothing and changes nothing, as strace shows",
+  async (test) => {
+    using dir = new TempDir();
+    await using job = await Running.start("setsid", ["sh", "-c", "echo ready; exec sleep 600"]);
+    const running = dir.write("web.pid", String(job.pid));
+    const stale = dir.write("stale.pid", String(await deadPid()));
+    const cases: [args: string[], code: number][] = [
+      [[running], 0],
+      [[running, "--group", "--schedule", "INT/1s/KILL/1s"], 0],
+      [[running, "--quiet"], 0],
+      [[stale], 0],
+      [[dir.file("missing.pid")], 0],
+      [[dir.write("bad.pid", "x")], 1],
+      [[running, "--exec", "/bin/true"], 1],
+    ];
+    for (const [args, code] of cases) {
+      await test.step(args.join(" "), async () => {
+        const trace = dir.file("trace");
+        const result = await run("strace", [
+          ...["-f", "-qq", "-o", trace, "-e", `trace=?${CHANGES.join(",?")}`],
+          ...[SIPID, "kill", "--dry-run", "--pid-file", ...args],
+        ]);
+        expectResult(result, { code });
+        const calls = Deno.readTextFileSync(trace).split("\n").filter((line) => line.includes("("));
+        assert(calls.length > 10, "the trace has the calls that open files to read");
+        // kill(2) with 0 asks for permission and sends nothing.
+        const changing = calls.filter((line) =>
+          !/\bkill\(\d+, 0\)/.test(line) &&
+            !/\bopen(at)?\(/.test(line) ||
+          /O_(WRONLY|RDWR|CREAT|TRUNC)/.test(line)
+        );
+        assertEquals(changing, []);
+      });
+    }
+    assert(isRunning(job.pid) && exists(stale));
+    assertEquals(Deno.readTextFileSync(running), String(job.pid));
+  },
+);
 
 Deno.test("kill --dry-run has the exit status of a kill without permission", async () => {
   using dir = new TempDir();

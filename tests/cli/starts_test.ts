@@ -13,6 +13,7 @@ import {
   sipid,
   SLACK_MS,
   TempDir,
+  testCompiled,
   until,
 } from "../support.ts";
 
@@ -253,11 +254,14 @@ Deno.test("a pidfile judged by time survives a clock that is set forward only wi
   }
 });
 
-Deno.test("kill does not signal a reused PID where /proc hides processes and there is no pidfd", async () => {
-  using dir = new TempDir();
-  const { stdout, stderr } = await inPidNamespace(
-    dir,
-    `
+// Its script finds sipid by the name of its program.
+testCompiled(
+  "kill does not signal a reused PID where /proc hides processes and there is no pidfd",
+  async () => {
+    using dir = new TempDir();
+    const { stdout, stderr } = await inPidNamespace(
+      dir,
+      `
     mount -o remount,hidepid=2 /proc
     sh -c 'trap "" TERM; exec sleep 600' >&2 & pid=$!
     until grep -qs sleep /proc/$pid/comm; do sleep 0.01; done
@@ -270,10 +274,11 @@ Deno.test("kill does not signal a reused PID where /proc hides processes and the
     kill -CONT $(pgrep -x sipid)
     status=0; wait $killer || status=$?
     seen kill $status; cat log >&2`,
-  );
-  assertEquals(stdout, "kill: exit 0, running\n", stderr);
-  assertMatch(stderr, /exited after/);
-});
+    );
+    assertEquals(stdout, "kill: exit 0, running\n", stderr);
+    assertMatch(stderr, /exited after/);
+  },
+);
 
 Deno.test("a process with the same PID and start tick is another one than the one held", async () => {
   using dir = new TempDir();

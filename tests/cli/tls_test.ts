@@ -225,13 +225,13 @@ Deno.test("wait reports at once which certificate or key it cannot use", async (
     ],
   ];
   for (const [flags, message] of cases) {
-    expectResult(await wait("https://127.0.0.1:1/", ...flags), { code: 1, stderr: message });
+    expectResult(await wait("https://127.0.0.1:2/", ...flags), { code: 1, stderr: message });
   }
 });
 
 Deno.test("wait reports that the system's certificates cannot be loaded", async () => {
   using dir = new TempDir();
-  const args = ["wait-until-healthy", "--url", "https://127.0.0.1:1/", "--timeout", "1s"];
+  const args = ["wait-until-healthy", "--url", "https://127.0.0.1:2/", "--timeout", "1s"];
   expectResult(await run(SIPID, args, { env: { SSL_CERT_FILE: dir.path } }), {
     code: 1,
     stderr:

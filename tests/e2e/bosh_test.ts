@@ -145,7 +145,7 @@ const ALL_COMMANDS = `
   ! $sipid claim --pid 1 --pid-file sub/web.pid 2>refusal
   grep -q 'already exists: sleep' refusal
   $sipid status --pid-file sub/web.pid --exec /bin/sleep | grep -q '^running'
-  ! $sipid wait-until-healthy --url http://127.0.0.1:1/ --timeout 200ms --pid-file sub/web.pid 2>refusal
+  ! $sipid wait-until-healthy --url http://127.0.0.1:2/ --timeout 200ms --pid-file sub/web.pid 2>refusal
   grep -q 'connection refused' refusal
   $sipid pidproxy proxied.pid sh -c 'exit 7' && exit 1 || [ $? = 7 ]
   $sipid kill --pid-file sub/web.pid 2>refusal

@@ -153,7 +153,7 @@ const SENSIBLE = [
   "status --pid-file a.pid --json",
   "pidproxy a.pid true",
   "pidproxy --wait 0s a.pid false",
-  "wait-until-healthy --url http://127.0.0.1:1/ --timeout 10ms",
+  "wait-until-healthy --url http://127.0.0.1:2/ --timeout 10ms",
 ].map((line) => line.split(" "));
 
 const WORDS = "claim kill status wait-until-healthy pidproxy help completions bash --help -h".split(
