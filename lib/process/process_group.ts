@@ -9,7 +9,14 @@
 import { errnoOf } from "../errors.ts";
 import { parsePid, type Pid } from "./pid.ts";
 import { bootId, parseStat, procHides, readProc, type Stat } from "./proc.ts";
-import { hasExited, type HeldProcess, isStopped, type Process, readStat } from "./process.ts";
+import {
+  hasExited,
+  type HeldProcess,
+  holdProcess,
+  isStopped,
+  type Process,
+  readStat,
+} from "./process.ts";
 import type { Outcome, Target } from "./schedule.ts";
 import { waitForExit } from "./wait_for_exit.ts";
 
@@ -19,23 +26,24 @@ import { waitForExit } from "./wait_for_exit.ts";
  * so the first read comes soon, and each later one after twice the time.
  */
 const [FIRST_REFRESH_MS, LAST_REFRESH_MS] = [5, 100];
-
-/**
- * Milliseconds for which the number is certain to stay free once the group has gone: the kernel
- * hands PIDs out in a circle, of 32768 or more.
- */
-const NUMBER_LASTS_MS = 500;
+/** How many times as long as a read the pause after it is, at least. */
+const PAUSE_FACTOR = 10;
 
 /** A process that is always there, and not ours. */
 const INIT = 1 as Pid;
 
+/** How many members are held to know the group by, besides its leader; each takes a descriptor. */
+const MAX_ANCHORS = 16;
+/** How often the members are read where none is found although the group exists. */
+const MAX_READS = 10;
+/** How often they are read where only zombies are found. */
+const READS_OF_ZOMBIES = 3;
+
 /** The group that a process leads. */
-export class ProcessGroup implements Target {
+export class ProcessGroup implements Target, Disposable {
   readonly #leader: HeldProcess;
-  /** Start ticks of the processes that were seen in the group, by PID. */
-  #seen = new Map<Pid, number>();
-  /** When the number last belonged to this group for certain, on the clock of performance.now(). */
-  #pinnedAt = -Infinity;
+  /** Members that were in the group when it was known to be this one, by PID. */
+  readonly #anchors = new Map<Pid, HeldProcess>();
 
   /** Use `findGroup`, which checks that it leads one. */
   constructor(leader: HeldProcess) {
@@ -49,42 +57,54 @@ export class ProcessGroup implements Target {
   }
 
   /**
-   * Returns the processes of the group that are running, and remembers them: with a leader that may
-   * exit unexpectedly, call this from time to time.
+   * Returns the processes of the group that are running, and holds some of them: with a leader that
+   * may exit unexpectedly, call this from time to time. When none is running, none is held.
    */
   running(): Process[] {
-    const running: Process[] = [];
-    for (const { process, isRunning } of findMembers(this.id)) {
-      // Checked after it was read: what pins the number now has pinned it then.
-      if (this.#isPinned()) this.#seen.set(process.pid, process.startTicks!);
-      else if (this.#isRecycled()) return [];
-      if (isRunning) running.push(process);
-    }
+    const isRecycled = !this.#hasLeader() && statOf(this.id) !== undefined;
+    // With another process of the leader's PID, nothing of the group is left.
+    const running = isRecycled ? [] : findRunning(this.id, (member) => this.#anchor(member));
+    this.#releaseAnchors(running.length === 0);
     return running;
+  }
+
+  /** Releases the members that are held, but not the leader. */
+  [Symbol.dispose](): void {
+    this.#releaseAnchors(true);
+  }
+
+  /** Holds a member, if that is known to be one. */
+  #anchor(member: Process): void {
+    if (this.#anchors.size >= MAX_ANCHORS || this.#anchors.has(member.pid)) return;
+    const held = holdProcess(member);
+    if (held === undefined) return;
+    // The group is asked after the member: what pins the number now has pinned it then.
+    if (readStat(held)?.group === this.id && this.#isPinned()) this.#anchors.set(held.pid, held);
+    else held[Symbol.dispose]();
+  }
+
+  /** Releases the members that have exited or left the group, or all. */
+  #releaseAnchors(isAll: boolean): void {
+    for (const [pid, anchor] of this.#anchors) {
+      if (!isAll && this.#isMember(anchor)) continue;
+      this.#anchors.delete(pid);
+      anchor[Symbol.dispose]();
+    }
   }
 
   /** Returns whether the number still belongs to this group for certain. */
   #isPinned(): boolean {
-    const now = performance.now();
-    if (this.#isHeld()) this.#pinnedAt = now;
-    return now - this.#pinnedAt < NUMBER_LASTS_MS && !this.#isRecycled();
+    return this.#hasLeader() || [...this.#anchors.values()].some((one) => this.#isMember(one));
   }
 
-  /** Returns whether the leader, or a process that was seen in the group, still has the number. */
-  #isHeld(): boolean {
-    if (readStat(this.#leader)?.startTicks === this.#leader.startTicks) return true;
-    for (const [pid, startTicks] of this.#seen) {
-      const stat = statOf(pid);
-      if (stat?.startTicks === startTicks && stat.group === this.id) return true;
-      this.#seen.delete(pid);
-    }
-    return false;
+  /** Returns whether the leader exists, if only as a zombie. */
+  #hasLeader(): boolean {
+    return readStat(this.#leader)?.startTicks === this.#leader.startTicks;
   }
 
-  /** Returns whether another process has the leader's PID: then nothing of the group is left. */
-  #isRecycled(): boolean {
-    const stat = statOf(this.id);
-    return stat !== undefined && stat.startTicks !== this.#leader.startTicks;
+  #isMember(one: HeldProcess): boolean {
+    const stat = readStat(one);
+    return stat !== undefined && stat.startTicks === one.startTicks && stat.group === this.id;
   }
 
   /** Sends a signal to all processes of the group, as one operation of the kernel. */
@@ -116,11 +136,14 @@ export class ProcessGroup implements Target {
 async function waitForAll(running: () => Process[], timeoutMs: number): Promise<boolean> {
   const until = performance.now() + timeoutMs;
   for (let interval = FIRST_REFRESH_MS;; interval = Math.min(2 * interval, LAST_REFRESH_MS)) {
+    const begin = performance.now();
     const [one] = running();
     if (one === undefined) return true;
-    const left = until - performance.now();
-    if (left <= 0) return false;
-    await waitForExit(one, Math.min(left, interval));
+    const now = performance.now();
+    if (now >= until) return false;
+    // Where a read takes long, because the machine has many processes, there are fewer of them.
+    const pause = Math.max(interval, PAUSE_FACTOR * (now - begin));
+    await waitForExit(one, Math.min(until - now, pause));
   }
 }
 
@@ -133,7 +156,8 @@ export function findGroup(leader: HeldProcess): ProcessGroup | string {
   if (stat === undefined || stat.startTicks !== leader.startTicks || !showsAll()) {
     return "is in a process group that /proc hides";
   }
-  if (stat.group !== leader.pid) return "leads no process group";
+  // kill(2) takes -1 for all processes.
+  if (stat.group !== leader.pid || leader.pid === INIT) return "leads no process group";
   if (stat.group === ownGroup()) return "leads the process group that sipid itself is in";
   return new ProcessGroup(leader);
 }
@@ -162,7 +186,7 @@ export class Leftovers implements Pick<Target, "running" | "waitForExit"> {
   running(): Process[] {
     if (this.#boot !== undefined && this.#boot !== bootId()) return [];
     if (this.#leader === ownGroup() || isTaken(this.#leader)) return [];
-    return [...findMembers(this.#leader)].flatMap((it) => it.isRunning ? [it.process] : []);
+    return findRunning(this.#leader);
   }
 
   /** Waits until none is running. */
@@ -182,22 +206,46 @@ export function ownGroup(): number | undefined {
   return statOf("self")?.group;
 }
 
-interface Member {
-  readonly process: Process;
-  /** False for a zombie. */
-  readonly isRunning: boolean;
+/**
+ * Returns the running processes of a group.
+ *
+ * A process that forks and exits while the list of processes is read can be missing from it, and
+ * its child too. So that nothing is running counts only if the kernel says that the group does not
+ * exist, or if several reads have found nothing but zombies.
+ *
+ * @param visit called with each of them, right after it was read
+ */
+function findRunning(group: Pid, visit: (member: Process) => void = () => {}): Process[] {
+  for (let reads = 1;; reads++) {
+    const running: Process[] = [];
+    let zombies = 0;
+    for (const { name } of Deno.readDirSync("/proc")) {
+      const pid = parsePid(name);
+      const stat = pid === undefined ? undefined : statOf(pid);
+      if (pid === undefined || stat?.group !== group) continue;
+      if (hasExited(stat)) {
+        zombies++;
+        continue;
+      }
+      const { startTicks, program, isKernelThread } = stat;
+      const member = { pid, startTicks, program, isKernelThread, directory: name };
+      running.push(member);
+      visit(member);
+    }
+    if (running.length > 0 || !groupExists(group)) return running;
+    if (reads >= (zombies > 0 ? READS_OF_ZOMBIES : MAX_READS)) return [];
+  }
 }
 
-function* findMembers(group: number): Generator<Member> {
-  for (const { name } of Deno.readDirSync("/proc")) {
-    const pid = parsePid(name);
-    const stat = pid === undefined ? undefined : statOf(pid);
-    if (pid === undefined || stat?.group !== group) continue;
-    const { startTicks, program, isKernelThread } = stat;
-    yield {
-      process: { pid, startTicks, program, isKernelThread, directory: name },
-      isRunning: !hasExited(stat),
-    };
+/** Returns whether a process has this group, zombies included. */
+function groupExists(group: Pid): boolean {
+  try {
+    // Deno.kill has no signal 0.
+    // deno-lint-ignore no-process-global -- an import would cost every start a tenth of its time
+    process.kill(-group, 0);
+    return true;
+  } catch (error) {
+    return errnoOf(error) !== "ESRCH";
   }
 }
 

@@ -22,7 +22,8 @@ for device in null zero full random urandom; do
 done
 cp -a "$dir/vcap" "$root/var/vcap"
 chown -R root:root "$root/var/vcap"
-chroot "$root" useradd --no-create-home --shell /bin/false vcap
+chroot "$root" id -u vcap >/dev/null 2>&1 ||
+  chroot "$root" useradd --no-create-home --shell /bin/false vcap
 mkdir -p "$root/var/vcap/sys/run" "$root/var/vcap/sys/log" "$root/var/vcap/data"
 
 cat >"$root/etc/monit/monitrc" <<MONITRC

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertGreaterOrEqual, assertLess } from "@std/assert";
 import { findGroup, Leftovers, ProcessGroup } from "../../lib/process/process_group.ts";
 import type { Pid } from "../../lib/process/pid.ts";
-import { findProcess, type HeldProcess, holdProcess } from "../../lib/process/process.ts";
+import { findProcess, type HeldProcess, holdProcess, readStat } from "../../lib/process/process.ts";
 import { runSchedule } from "../../lib/process/schedule.ts";
 import { isRunning, ROOT, run, Running, SLACK_MS, until } from "../support.ts";
 
@@ -40,7 +40,7 @@ Deno.test("a group is signalled as a whole, and waited for until its last member
   await job.line(/child ready/);
   const [slowPid, fastPid] = [await pidIn(job, "slow"), await pidIn(job, "fast")];
   using held = hold(job.pid);
-  const group = groupOf(held);
+  using group = groupOf(held);
   const pids = group.running().map(({ pid }) => pid as number);
   assert([job.pid, slowPid, fastPid].every((pid) => pids.includes(pid)), `${pids}`);
   const begin = performance.now();
@@ -57,7 +57,7 @@ Deno.test("members that were seen keep the group signallable after its leader ha
   await using job = await leader("sleep 600 & echo child $!; trap exit TERM; echo ready; wait");
   const child = await pidIn(job, "child");
   using held = hold(job.pid);
-  const group = groupOf(held);
+  using group = groupOf(held);
   job.kill("SIGKILL");
   await job.status;
   assertEquals(group.running().map(({ pid }) => pid as number), [child]);
@@ -75,7 +75,7 @@ Deno.test("a member that has left the group is neither signalled nor waited for"
   await until(() => groupOfChild() === String(child), "it has left");
   try {
     using held = hold(job.pid);
-    const group = groupOf(held);
+    using group = groupOf(held);
     assertEquals(await runSchedule(group, [{ signal: "SIGKILL", waitMs: 60_000 }]), {
       kind: "exited",
       last: "SIGKILL",
@@ -94,8 +94,8 @@ Deno.test("a group of which only a zombie is left has exited", async () => {
   ]);
   const child = await pidIn(parent, "child");
   using held = hold(child);
-  await until(() => findGroup(held) instanceof ProcessGroup, "it leads a group");
-  const group = groupOf(held);
+  await until(() => readStat(held)?.group === child, "it leads a group");
+  using group = groupOf(held);
   const begin = performance.now();
   assertEquals(group.send("SIGKILL"), "sent");
   assertEquals(await group.waitForExit(60_000), true);
@@ -110,7 +110,8 @@ Deno.test("a stopped member is continued, so that it can act on the signal", asy
   await until(() => / T /.test(Deno.readTextFileSync(`/proc/${child}/stat`)), "it is stopped");
   using held = hold(job.pid);
   const sent: string[] = [];
-  const ending = await runSchedule(groupOf(held), [{ signal: "SIGTERM", waitMs: 60_000 }], {
+  using group = groupOf(held);
+  const ending = await runSchedule(group, [{ signal: "SIGTERM", waitMs: 60_000 }], {
     sent: (signal) => sent.push(signal),
   });
   assertEquals(ending, { kind: "exited", last: "SIGTERM" });
@@ -118,22 +119,28 @@ Deno.test("a stopped member is continued, so that it can act on the signal", asy
 });
 
 /** In a PID namespace, whose first process reaps what is left to it. */
-async function recycled(mode: string): Promise<string> {
+async function inNamespace(mode: string): Promise<string> {
   const init = `trap : CHLD; "$@" & child=$!
     while kill -0 $child 2>/dev/null; do wait; done`;
   const deno = [Deno.execPath(), "run", "--no-check", "--quiet", "--allow-all"];
   const { stdout, stderr } = await run("unshare", [
-    ...["--pid", "--fork", "--mount-proc", "--kill-child", "bash", "-c", init, "init"],
+    ...["--pid", "--fork", "--mount-proc", "--kill-child"],
+    // PID 1 leads the group 1.
+    ...["perl", "-e", "setpgrp; exec @ARGV", "bash", "-c", init, "init"],
     ...[...deno, `${ROOT}tests/unit/recycles_process_group.ts`, mode],
   ]);
   return stdout + stderr;
 }
 
+Deno.test("the group of PID 1 is never signalled: kill(2) takes -1 for all processes", async () => {
+  assertEquals(await inNamespace("init"), "group 1 leads no process group\n");
+});
+
 Deno.test("a group's number that went to an unrelated group is not signalled", async () => {
   // The counterexample: kill(2) of the number reaches whoever has it now.
-  assertEquals(await recycled("naive"), "sent  killed\n");
+  assertEquals(await inNamespace("naive"), "sent  killed\n");
   // Another process has the leader's PID, so nothing of the group can be left.
-  assertEquals(await recycled("leader"), "exited  running\n");
+  assertEquals(await inNamespace("leader"), "exited  running\n");
   // Nothing proves whose it is: it is not signalled, and is reported.
-  assertEquals(await recycled("orphan"), "unclear unrelated running\n");
+  assertEquals(await inNamespace("orphan"), "unclear unrelated running\n");
 });

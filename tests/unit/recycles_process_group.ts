@@ -1,4 +1,6 @@
 /**
+ * recycles_process_group init: prints why the group of PID 1 cannot be signalled.
+ *
  * recycles_process_group naive|leader|orphan: prints what becomes of a SIGTERM to a process group of which
  * nothing is left, after its number went to an unrelated group, and whether that one is running.
  * Works in a PID namespace of its own.
@@ -12,6 +14,15 @@ import { findProcess, holdProcess } from "../../lib/process/process.ts";
 import { isRunning, until } from "../support.ts";
 
 const [mode] = Deno.args;
+const print = (...words: string[]): void =>
+  void Deno.stdout.writeSync(new TextEncoder().encode(`${words.join(" ")}\n`));
+
+if (mode === "init") {
+  using init = holdProcess(findProcess(1 as Pid)!)!;
+  const found = findGroup(init);
+  print(`group ${statOf(1)![2]}`, typeof found === "string" ? found : "can be signalled");
+  Deno.exit(0);
+}
 
 function sh(script: string): Deno.ChildProcess {
   return new Deno.Command("sh", { args: ["-c", script], stdin: "null" }).spawn();
@@ -73,6 +84,5 @@ if (mode === "naive") Deno.kill(-first.pid, "SIGTERM");
 else outcome = group.send("SIGTERM");
 const members = group.running().map(({ pid }) => pid === unrelated ? "unrelated" : pid).join();
 if (mode === "naive") await until(() => !isRunning(unrelated), "it has exited");
-const words = [outcome, members, isRunning(unrelated) ? "running" : "killed"];
-Deno.stdout.writeSync(new TextEncoder().encode(`${words.join(" ")}\n`));
+print(outcome, members, isRunning(unrelated) ? "running" : "killed");
 Deno.exit(0);
