@@ -14,11 +14,13 @@ import { http } from "./http.ts";
 import { interrupted } from "./interrupted.ts";
 import { proxies } from "./proxies.ts";
 import { clock, recycled } from "./recycled.ts";
+import { starts } from "./starts.ts";
 import { surroundings } from "./surroundings.ts";
 import { type Part, Random, type Row } from "./stress.ts";
 
 const PARTS: Readonly<Record<string, Part>> = {
   contention,
+  starts,
   interrupted,
   faults,
   recycled,

@@ -22,6 +22,11 @@ export class Random {
     return Math.floor(this.next() * limit);
   }
 
+  /** Returns a source of its own, for work that runs at the same time as other work. */
+  fork(): Random {
+    return new Random(this.below(2 ** 32));
+  }
+
   pick<T>(from: readonly T[]): T {
     return from[this.below(from.length)]!;
   }
