@@ -71,6 +71,46 @@ Deno.test("kill --schedule sends each signal after its time, and none after the 
   assert(!exists(path));
 });
 
+Deno.test("all flags of kill that go together, together", async () => {
+  using dir = new TempDir();
+  const traps = "trap '' INT; trap 'echo stack dump' QUIT";
+  const script = `${traps}; echo ready; while :; do sleep 0.02; done`;
+  await using job = await Running.start("setsid", ["sh", "-c", script]);
+  const path = dir.write("web.pid", String(job.pid));
+  const program = Deno.realPathSync(`/proc/${job.pid}/exe`);
+  const flags = ["--signal", "INT", "--grace-period", "200ms", "--show-stacks", "--group"];
+  const plan = await kill(path, ...flags, "--exec", program, "--dry-run");
+  expectResult(plan, {
+    code: 0,
+    stdout: /SIGINT to process group .*200ms\n.*SIGQUIT; .*1s\n.*SIGKILL; .*5s\nwould remove/,
+    stderr: "",
+  });
+  const result = await kill(path, ...flags, "--exec", program, "--quiet");
+  const { ms } = expectResult(result, { code: 0, stdout: "", stderr: "" });
+  assertGreaterOrEqual(ms, 1_200);
+  await job.line(/stack dump/);
+  assert(!isRunning(job.pid) && !exists(path));
+});
+
+Deno.test("a schedule replaces the flags that make one: together they are wrong usage", async () => {
+  using dir = new TempDir();
+  await using job = new Job();
+  const path = dir.write("web.pid", String(job.pid));
+  const cases: [flags: string[], equivalent: string][] = [
+    [["--signal", "USR1"], "USR1/20s/KILL/5s"],
+    [["--grace-period", "1m30s"], "TERM/1m30s/KILL/5s"],
+    [["--show-stacks"], "TERM/20s/QUIT/1s/KILL/5s"],
+    [["--signal", "9"], "KILL/20s"],
+  ];
+  for (const [flags, equivalent] of cases) {
+    expectResult(await kill(path, "--schedule", "TERM/5", ...flags), {
+      code: 2,
+      stderr: `--schedule replaces ${flags[0]}; the schedule of these is ${equivalent}\n`,
+    });
+  }
+  assert(isRunning(job.pid) && exists(path));
+});
+
 Deno.test("a schedule without KILL never kills: exit 1, and the pidfile is kept", async () => {
   using dir = new TempDir();
   await using job = await shell("trap '' TERM INT");
