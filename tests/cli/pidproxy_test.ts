@@ -298,8 +298,9 @@ Deno.test("pidproxy sleeps while its command is running, and while its daemon is
       if (count !== before) [before, since] = [count, performance.now()];
       return performance.now() - since > 600;
     }, "it is at rest");
-    await new Promise((resolve) => setTimeout(resolve, 2_000));
-    assertLess(wakeUps() - before, 3);
+    await new Promise((resolve) => setTimeout(resolve, 3_000));
+    // A look every 250 ms would make 12; the runtime's own housekeeping makes a few.
+    assertLess(wakeUps() - before, 8);
   }
 });
 
