@@ -21,7 +21,12 @@ export class Proxied implements AsyncDisposable {
   /** Starts it and waits for a line on stdout, which command and daemon share. */
   static async start(
     command: (pidFile: string) => string[],
-    { awaited = "ready", flags = [] as string[], stale = undefined as string | undefined } = {},
+    {
+      awaited = "ready",
+      flags = [] as string[],
+      stale = undefined as string | undefined,
+      cwd = "/",
+    } = {},
   ): Promise<Proxied> {
     const proxied = new Proxied();
     if (stale !== undefined) proxied.dir.write("daemon.pid", stale);
@@ -30,7 +35,7 @@ export class Proxied implements AsyncDisposable {
     proxied.#running = await Running.start(
       "sh",
       ["-c", script, "sh", proxied.dir.file("log"), SIPID, ...args],
-      { awaited },
+      { awaited, cwd },
     );
     return proxied;
   }
@@ -40,6 +45,12 @@ export class Proxied implements AsyncDisposable {
   }
   get log(): string {
     return Deno.readTextFileSync(this.dir.file("log"));
+  }
+  /** Waits until it has seen its daemon, and with --group, the daemon's group. */
+  async followed({ isGroup = false } = {}): Promise<void> {
+    const daemon = await this.daemonPid();
+    const isFollowed = (): boolean => holds(this.running.pid, daemon) > Number(isGroup);
+    return until(isFollowed, "the daemon is followed");
   }
   /** Waits until it has stopped itself, and continues it. */
   async resume(): Promise<void> {
@@ -105,4 +116,15 @@ export async function fastest(enoughMs: number, measure: () => Promise<number>):
     shortest = Math.min(shortest, await measure());
   }
   return shortest;
+}
+
+/** Returns how often a process has the directory of another one in /proc open. */
+function holds(pid: number, other: number): number {
+  return [...Deno.readDirSync(`/proc/${pid}/fd`)].filter(({ name }) => {
+    try {
+      return Deno.readLinkSync(`/proc/${pid}/fd/${name}`) === `/proc/${other}`;
+    } catch {
+      return false; // closed meanwhile
+    }
+  }).length;
 }

@@ -3,7 +3,9 @@ import { error, info } from "../cli/output.ts";
 import { CommandError } from "../errors.ts";
 import type { ExistingPidfile } from "../pidfile/pidfile.ts";
 import { describeAll, groupTarget } from "../pidfile/target.ts";
+import type { Pid } from "../process/pid.ts";
 import { type HeldProcess, holdProcess } from "../process/process.ts";
+import { Leftovers } from "../process/process_group.ts";
 import { type Ending, runSchedule, type Step, type Target } from "../process/schedule.ts";
 
 /**
@@ -27,6 +29,7 @@ interface Followed {
 export class Groups {
   readonly #path: string;
   #followed: Followed[] = [];
+  readonly #unseen: Pid[] = [];
 
   /** `path` is the pidfile's. */
   constructor(path: string) {
@@ -36,7 +39,7 @@ export class Groups {
   /** Follows the group that a daemon leads; reports it if it leads none. */
   follow(leader: HeldProcess, state: ExistingPidfile): void {
     const hold = holdProcess(leader);
-    if (hold === undefined) return;
+    if (hold === undefined) return this.noteUnseen(leader.pid);
     try {
       const { target, name, warning } = groupTarget(this.#path, state, hold);
       if (warning === undefined) {
@@ -49,6 +52,11 @@ export class Groups {
       report(error);
     }
     hold[Symbol.dispose]();
+  }
+
+  /** Remembers a daemon that had exited when it was first named. */
+  noteUnseen(leader: Pid): void {
+    this.#unseen.push(leader);
   }
 
   /** Returns the group that a daemon leads, if it is followed. */
@@ -82,6 +90,15 @@ export class Groups {
       if (running.length === 0) continue;
       info(`${name}: its leader has exited; still running: ${describeAll(running)}`);
       isAllGone = await stop(target, name, steps) && isAllGone;
+    }
+    for (const leader of this.#unseen) {
+      const running = new Leftovers(leader, undefined).running();
+      if (running.length === 0) continue;
+      error(
+        `process group ${leader}: its leader exited before it was seen; not signalled: ` +
+          `${describeAll(running)}; if they belong to the daemon, kill them by PID`,
+      );
+      isAllGone = false;
     }
     return isAllGone;
   }

@@ -165,8 +165,10 @@ export class PidProxy {
     }
     if (seen.kind !== "daemon") this.#doubt = seen.reason;
     if (seen.kind === "exited" && seen.pid !== this.#command.pid) {
-      if (this.#lastDaemon === undefined) this.#daemonExitedAt = performance.now();
-      this.#lastDaemon ??= seen.pid;
+      if (this.#lastDaemon !== undefined) return;
+      this.#lastDaemon = seen.pid;
+      this.#daemonExitedAt = performance.now();
+      if (this.#options.isGroup) this.#groups.noteUnseen(seen.pid);
     }
   }
 

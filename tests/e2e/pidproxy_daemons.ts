@@ -9,6 +9,8 @@ export interface Daemon {
   readonly program: string;
   /** The signal that reloads its configuration. */
   readonly reload: string;
+  /** Whether that replaces its workers, or the master too. */
+  readonly isReplacedByReload?: boolean;
   /** Its pidfile, as the documentation has it. */
   readonly pidFile: string;
   /** Writes its configuration files. */
@@ -185,6 +187,7 @@ logfile /var/lib/redis/redis.log
   {
     program: "nginx",
     reload: "HUP",
+    isReplacedByReload: true,
     pidFile: "/run/nginx/nginx.pid",
     async prepare(place) {
       await place.directory("/run/nginx");
@@ -210,6 +213,7 @@ http {
   {
     program: "php-fpm",
     reload: "USR2",
+    isReplacedByReload: true,
     pidFile: "/run/php/php-fpm.pid",
     async prepare(place) {
       await place.directory("/run/php");
@@ -233,6 +237,7 @@ ping.path = /ping
   {
     program: "apache2",
     reload: "USR1",
+    isReplacedByReload: true,
     pidFile: "/run/apache2/apache2.pid",
     async prepare(place) {
       await place.directory("/run/apache2");
@@ -259,6 +264,7 @@ DocumentRoot /var/www
   {
     program: "haproxy",
     reload: "USR2",
+    isReplacedByReload: true,
     pidFile: "/run/haproxy/haproxy.pid",
     async prepare(place) {
       await place.directory("/run/haproxy");

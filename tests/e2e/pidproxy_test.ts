@@ -85,13 +85,22 @@ async function check(daemon: Daemon): Promise<void> {
   await supervised.start();
   const master = supervised.master;
   assert(master !== undefined, supervised.log);
+  const workers = supervisor.processes()
+    .filter(({ pid, name }) => pid !== master.pid && name !== "sipid");
   await supervisor.call("signalProcess", program, reload);
   await until(
     () => new RegExp(`sent SIG${reload} to process ${master.pid} `).test(supervisor.log(program)),
     () => `${reload} is forwarded: ${supervised.log}`,
   );
-  await until(() => supervised.answers(), () => `it answers after ${reload}: ${supervised.log}`);
-  assertEquals(supervised.master?.pid, master.pid, "a reload keeps the master");
+  if (daemon.isReplacedByReload) {
+    // haproxy loses a signal that comes in the middle of a reload.
+    const isOld = ({ pid }: Inhabitant): boolean => workers.some((worker) => worker.pid === pid);
+    await until(() => !supervisor.processes().some(isOld), () => `new workers: ${supervised.log}`);
+  }
+  await until(
+    async () => supervised.master !== undefined && await supervised.answers(),
+    () => `it answers after ${reload}: ${supervised.log}`,
+  );
 
   // 2. It stops completely, and starts again, five times.
   for (let round = 0; round < 5; round++) {
