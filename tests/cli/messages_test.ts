@@ -542,6 +542,11 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
       "sipid pidproxy: d.pid: process PID (sleep) exited without being asked to",
     ],
     [
+      "sipid pidproxy --wait 2s --group d.pid sh -c \"setsid --wait sh -c 'sleep 600 & echo \\$! >left; echo \\$\\$ >leader'; cat leader >d.pid\" 2>&1 | sed 's/process [0-9]* exited/process N exited/'; kill $(cat left)",
+      "sipid pidproxy: d.pid: process N exited without being asked to",
+      "sipid pidproxy: process group PID: its leader exited before it was seen; not signalled: process PID (sleep); if they belong to the daemon, kill them by PID",
+    ],
+    [
       "sipid pidproxy --group group.pid setsid --wait sh -c 'echo $$ >group.pid; sleep 600 & touch ready; exec sleep 600' & until [ -e ready ]; do :; done; kill $!; wait",
       "sipid pidproxy: sent SIGTERM to process PID (sleep)",
       "sipid pidproxy: process group PID: its leader has exited; still running: process PID (sleep)",

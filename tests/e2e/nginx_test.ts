@@ -109,7 +109,7 @@ Deno.test("nginx under pidproxy: start, serve, HUP, a graceful QUIT, a killed ma
   assert(nginx.master !== killed[0]);
   assertMatch(
     supervisor.log("web"),
-    /process \d+ \(nginx\) of .* ended without having been asked to/,
+    /nginx\.pid: process \d+ \(nginx\) exited without being asked to/,
   );
   assertMatch(await supervisor.ctl("stop", "web"), /web: stopped/);
 });
