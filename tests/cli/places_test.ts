@@ -1,0 +1,172 @@
+/** Where pidfiles and claim records are kept: odd names, modes, file systems and directories. */
+import { assertEquals, assertMatch } from "@std/assert";
+import { inNamespace, onTmpfs } from "../namespaces.ts";
+import {
+  asNobody,
+  exists,
+  expectResult,
+  Job,
+  NOBODY,
+  readIfExists,
+  run,
+  SIPID,
+  sipid,
+  TempDir,
+} from "../support.ts";
+
+/** What is in a directory besides what the test put there. */
+function names(dir: TempDir): string[] {
+  return [...Deno.readDirSync(dir.path)].map(({ name }) => name).sort();
+}
+
+const NAMES: Record<string, string> = {
+  "spaces": "a web server.pid",
+  "a newline": "web\nserver.pid",
+  "quotes and a dollar sign": `'"$web.pid`,
+  "UTF-8": "wéb.pid",
+  "dots": "...pid",
+};
+for (const [what, name] of Object.entries(NAMES)) {
+  Deno.test(`claim and kill handle a name with ${what}`, async () => {
+    using dir = new TempDir();
+    await using job = new Job();
+    const path = dir.file(name);
+    const claim = ["claim", "--pid", String(job.pid), "--pid-file", path, "--exec", "/bin/true"];
+    expectResult(await sipid(...claim), { code: 0, stderr: "" });
+    assertEquals(names(dir), [`.${name}.claim`, name].sort());
+    // By the record: /bin/true would not match.
+    expectResult(await sipid("kill", "--pid-file", path, "--exec", "/bin/true"), { code: 0 });
+    assertEquals(names(dir), []);
+  });
+}
+
+for (
+  const way of [
+    "web.pid",
+    "./web.pid",
+    ".//web.pid",
+    "../run/web.pid",
+    "link/web.pid",
+    "/proc/self/cwd/web.pid",
+  ]
+) {
+  Deno.test(`a claim by ${way} is known by every other path`, async () => {
+    using dir = new TempDir();
+    await using job = new Job();
+    Deno.mkdirSync(dir.file("run"));
+    Deno.symlinkSync("../run", dir.file("run/link"));
+    const options = ["--pid-file", way, "--exec", "/bin/true"];
+    const cwd = dir.file("run");
+    expectResult(await run(SIPID, ["claim", "--pid", String(job.pid), ...options], { cwd }), {
+      code: 0,
+    });
+    const path = dir.file("run/web.pid");
+    expectResult(await sipid("status", "--pid-file", path, "--exec", "/bin/true"), { code: 0 });
+    expectResult(await run(SIPID, ["kill", ...options], { cwd }), { code: 0 });
+    assertEquals(exists(path), false);
+    assertEquals(exists(dir.file("run/.web.pid.claim")), false);
+  });
+}
+
+Deno.test("claim refuses a path with a slash at its end", async () => {
+  using dir = new TempDir();
+  const result = await sipid("claim", "--pid", "17", "--pid-file", dir.file("web.pid/"));
+  expectResult(result, { code: 1, stderr: /web\.pid\/: is a directory/ });
+});
+
+for (const [length, record] of [[244, true], [245, false], [251, false], [255, false]] as const) {
+  Deno.test(`a claim with a name of ${length} bytes ${record ? "has a" : "is good without a"} record`, async () => {
+    using dir = new TempDir();
+    await using job = new Job();
+    const name = "w".repeat(length);
+    const path = dir.file(name);
+    expectResult(await sipid("claim", "--pid", String(job.pid), "--pid-file", path), {
+      code: 0,
+      stderr: "",
+    });
+    assertEquals(names(dir), record ? [`.${name}.claim`, name] : [name]);
+    expectResult(await sipid("status", "--pid-file", path), { code: 0 });
+    expectResult(await sipid("kill", "--pid-file", path), { code: 0 });
+    assertEquals(names(dir), []);
+  });
+}
+
+Deno.test("claim keeps group and mode of the pidfile under umask 077, and the record's readers", async () => {
+  using dir = new TempDir();
+  await using job = new Job();
+  const path = dir.write("web.pid", "2147483647");
+  Deno.chmodSync(path, 0o664);
+  if (Deno.uid() === 0) Deno.chownSync(path, 0, NOBODY);
+  const { gid } = Deno.statSync(path);
+  const script = `umask 077; exec ${SIPID} claim --pid ${job.pid} --pid-file ${path}`;
+  expectResult(await run("sh", ["-c", script]), { code: 0, stderr: "" });
+  for (const [file, mode] of [[path, 0o664], [dir.file(".web.pid.claim"), 0o644]] as const) {
+    const info = Deno.statSync(file);
+    assertEquals([info.mode! & 0o7777, info.gid], [mode, gid], file);
+  }
+  expectResult(await asNobody(SIPID, ["status", "--pid-file", path, "--exec", "/bin/true"]), {
+    code: 0,
+  });
+});
+
+for (const name of [".web.pid.new", ".web.pid.claim.new", ".web.pid.claim"]) {
+  Deno.test(`a directory with the name ${name} does not keep a claim from being made`, async () => {
+    using dir = new TempDir();
+    await using job = new Job();
+    Deno.mkdirSync(dir.file(`${name}/kept`), { recursive: true });
+    const path = dir.write("web.pid", "2147483647");
+    expectResult(await sipid("claim", "--pid", String(job.pid), "--pid-file", path), {
+      code: 0,
+      stderr: "",
+    });
+    assertEquals(readIfExists(path), String(job.pid));
+    expectResult(await sipid("status", "--pid-file", path), { code: 0 });
+    expectResult(await sipid("kill", "--pid-file", path), { code: 0 });
+    assertEquals(names(dir), [name]);
+    assertEquals(exists(dir.file(`${name}/kept`)), true);
+  });
+}
+
+Deno.test("a claim without a free inode writes in place, without a record", async () => {
+  using dir = new TempDir();
+  const { stdout, stderr } = await onTmpfs(
+    dir,
+    "nr_inodes=3",
+    `
+    printf 2147483647 > web.pid; : > filler
+    spawn; sipid claim --pid $pid --pid-file web.pid; seen claim $?; ls -A
+    sipid status --pid-file web.pid >&2; sipid kill --pid-file web.pid; ls -A; echo $?`,
+  );
+  assertEquals(stdout, "claim: exit 0, running, named\nfiller\nweb.pid\nfiller\n0\n", stderr);
+});
+
+Deno.test("a claim works where the pidfile alone is mounted, and on an overlay", async () => {
+  using dir = new TempDir();
+  const claim = "sipid claim --pid $pid --pid-file run/web.pid --exec /bin/true; ls -A run";
+  const judged = `sipid status --pid-file run/web.pid --exec /bin/true >&2; echo $?
+    sipid kill --pid-file run/web.pid --exec /bin/true || echo "exit $?"`;
+  const bound = await inNamespace(`
+    cd ${dir.path}; mkdir run; printf 2147483647 > file; : > run/web.pid
+    mount --bind file run/web.pid
+    spawn; ${claim}; cat file; echo; ${judged}; is_running $pid || echo stopped`);
+  assertMatch(
+    bound.stdout,
+    /^\.web\.pid\.claim\nweb\.pid\n\d+\n0\nexit 1\nstopped\n$/,
+    bound.stderr,
+  );
+  assertMatch(bound.stderr, /cannot remove run\/web\.pid: device or resource busy/);
+
+  // The first claim copies the file up, which changes its inode on some overlays.
+  using other = new TempDir();
+  const overlay = await inNamespace(`
+    mount -t tmpfs tmpfs ${other.path}; cd ${other.path}
+    mkdir lower upper work run; printf 2147483647 > lower/web.pid
+    mount -t overlay -o lowerdir=lower,upperdir=upper,workdir=work overlay run
+    sipid status --pid-file run/web.pid || echo $?
+    spawn; ${claim}; ${judged}; is_running $pid || echo stopped; ls -A run`);
+  assertMatch(
+    overlay.stdout,
+    /^dead: .*\n1\n\.web\.pid\.claim\nweb\.pid\n0\nstopped\n$/,
+    overlay.stderr,
+  );
+});
