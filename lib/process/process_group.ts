@@ -3,7 +3,7 @@
  *
  * The kernel gives a number to no other process or group as long as it is the PID of a process or
  * the group of one, zombies included. So the group is known to be the same one while its leader, or
- * a process that was seen in it before, is still there. After that the number may belong to anybody,
+ * a process that was seen in it before and is held, is still there. After that the number may belong to anybody,
  * and is never signalled. Source: setpgid(2), kill(2), proc(5).
  */
 import { errnoOf } from "../errors.ts";
@@ -61,10 +61,11 @@ export class ProcessGroup implements Target, Disposable {
    * may exit unexpectedly, call this from time to time. When none is running, none is held.
    */
   running(): Process[] {
+    this.#releaseAnchors(false);
     const isRecycled = !this.#hasLeader() && statOf(this.id) !== undefined;
     // With another process of the leader's PID, nothing of the group is left.
-    const running = isRecycled ? [] : findRunning(this.id, (member) => this.#anchor(member));
-    this.#releaseAnchors(running.length === 0);
+    const running = isRecycled ? [] : runningIn(this.id, (member) => this.#anchor(member));
+    if (running.length === 0) this.#releaseAnchors(true);
     return running;
   }
 
@@ -75,11 +76,14 @@ export class ProcessGroup implements Target, Disposable {
 
   /** Holds a member, if that is known to be one. */
   #anchor(member: Process): void {
-    if (this.#anchors.size >= MAX_ANCHORS || this.#anchors.has(member.pid)) return;
+    const isKnown = member.pid === this.id || this.#anchors.has(member.pid);
+    if (isKnown || this.#anchors.size >= MAX_ANCHORS) return;
     const held = holdProcess(member);
     if (held === undefined) return;
-    // The group is asked after the member: what pins the number now has pinned it then.
-    if (readStat(held)?.group === this.id && this.#isPinned()) this.#anchors.set(held.pid, held);
+    // Without a descriptor it could be another process by now, started in the same clock tick.
+    const isHeld = held.directory !== member.directory;
+    // What pins the number after the member was read has pinned it before.
+    if (isHeld && this.#isMember(held) && this.#isPinned()) this.#anchors.set(held.pid, held);
     else held[Symbol.dispose]();
   }
 
@@ -186,7 +190,7 @@ export class Leftovers implements Pick<Target, "running" | "waitForExit"> {
   running(): Process[] {
     if (this.#boot !== undefined && this.#boot !== bootId()) return [];
     if (this.#leader === ownGroup() || isTaken(this.#leader)) return [];
-    return findRunning(this.#leader);
+    return runningIn(this.#leader);
   }
 
   /** Waits until none is running. */
@@ -215,7 +219,7 @@ export function ownGroup(): number | undefined {
  *
  * @param visit called with each of them, right after it was read
  */
-function findRunning(group: Pid, visit: (member: Process) => void = () => {}): Process[] {
+function runningIn(group: Pid, visit: (member: Process) => void = () => {}): Process[] {
   for (let reads = 1;; reads++) {
     const running: Process[] = [];
     let zombies = 0;
