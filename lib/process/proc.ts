@@ -103,11 +103,17 @@ export function bootId(): string | undefined {
 /**
  * Returns the path of an open file's descriptor, /proc/self/fd/N, which the runtime does not give.
  * What is opened below that path is the open file itself, whatever its name has become.
+ *
+ * @param others paths of other descriptors that may be open on the same file
  */
-export function descriptorPath(file: Deno.FsFile): string | undefined {
+export function descriptorPath(
+  file: Deno.FsFile,
+  others: ReadonlySet<string> = new Set(),
+): string | undefined {
   const { dev, ino } = file.statSync();
   for (const { name } of Deno.readDirSync("/proc/self/fd")) {
     const path = `/proc/self/fd/${name}`;
+    if (others.has(path)) continue;
     try {
       const info = Deno.statSync(path);
       if (info.dev === dev && info.ino === ino) return path;

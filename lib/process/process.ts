@@ -108,16 +108,25 @@ export function holdProcess(one: Process): HeldProcess | undefined {
   } catch {
     return isRunning(one) ? plain() : undefined;
   }
+  // A process may be held several times, each time by a descriptor of its own.
+  const path = descriptorPath(file, usedDescriptors);
+  if (path !== undefined) usedDescriptors.add(path);
   const held = {
     ...one,
-    directory: descriptorPath(file)?.slice("/proc/".length) ?? one.directory,
-    [Symbol.dispose]: () => file.close(),
+    directory: path?.slice("/proc/".length) ?? one.directory,
+    [Symbol.dispose](): void {
+      if (path !== undefined) usedDescriptors.delete(path);
+      file.close();
+    },
   };
   // It may have been opened after the PID went to another process.
   if (isRunning(held)) return held;
-  file.close();
+  held[Symbol.dispose]();
   return undefined;
 }
+
+/** The paths of the descriptors that hold a process. */
+const usedDescriptors = new Set<string>();
 
 /** `process 812 (web)`, as messages name it. */
 export function describe({ pid, program }: Process): string {

@@ -4,6 +4,7 @@ import { parsePid, type Pid } from "../../lib/process/pid.ts";
 import {
   describe,
   findProcess,
+  holdProcess,
   isRunning,
   isStopped,
   startedAt,
@@ -33,6 +34,21 @@ Deno.test("parsePid() takes nothing else", () => {
   for (const text of [...others, ...large, "\u0661", "\uff11", "1\0", "NaN"]) {
     assertEquals(parsePid(text), undefined, JSON.stringify(text));
   }
+});
+
+Deno.test("holdProcess() holds a process several times, each by a descriptor of its own", async () => {
+  await using job = await fixture("exits_on_term");
+  const first = holdProcess(find(job.pid))!;
+  using second = holdProcess(find(job.pid))!;
+  using third = holdProcess(first)!;
+  assertEquals(new Set([first, second, third].map((held) => held.directory)).size, 3);
+  first[Symbol.dispose]();
+  // It gets the lowest free descriptor: the first one's.
+  using _other = Deno.openSync("/proc/self/stat");
+  assert(isRunning(second) && isRunning(third));
+  job.kill("SIGKILL");
+  await job.status;
+  assert(!isRunning(second) && !isRunning(third));
 });
 
 Deno.test("findProcess() finds what runs and names it", async () => {
