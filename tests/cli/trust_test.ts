@@ -29,8 +29,8 @@ interface Case {
   /** Why root refuses; undefined if it acts. Other users can only signal what is theirs anyway. */
   readonly refusal: string | undefined;
   readonly job?: () => Promise<Running>;
-  /** Whether `sipid claim` writes the pidfile. */
-  readonly claim?: boolean;
+  /** The name by which `sipid claim` writes the pidfile, in place of the test. */
+  readonly claim?: string;
 }
 
 function shareWithGroup(dir: TempDir): void {
@@ -71,7 +71,7 @@ const CASES: Case[] = [
   {
     what: "a claimed pidfile in a directory like those of BOSH, 0770 root:vcap",
     arrange: shareWithGroup,
-    claim: true,
+    claim: "web.pid",
     refusal: undefined,
   },
   {
@@ -79,6 +79,26 @@ const CASES: Case[] = [
     arrange: shareWithGroup,
     refusal: undefined,
     job: nobodysJob,
+  },
+  {
+    what: "another user's pidfile for their process, in a directory that a third group can write",
+    arrange: (dir, path) => {
+      Deno.chmodSync(dir.path, 0o770);
+      if (isRoot) Deno.chownSync(dir.path, 0, NOBODY - 1);
+      chown(path);
+    },
+    refusal: undefined,
+    job: nobodysJob,
+  },
+  {
+    what: "a claimed pidfile that was moved to another name in a directory that a group can write",
+    arrange: (dir, path) => {
+      shareWithGroup(dir);
+      Deno.renameSync(dir.file("was.pid"), path);
+      Deno.renameSync(dir.file(".was.pid.claim"), dir.file(".web.pid.claim"));
+    },
+    claim: "was.pid",
+    refusal: "can be replaced by group nogroup (",
   },
   {
     what: "a pidfile with a second hard link",
@@ -132,8 +152,11 @@ for (const { what, arrange, refusal, claim, job = () => fixture("exits_on_term")
     await using running = await job();
     const path = dir.file("web.pid");
     const pid = String(running.pid);
-    if (claim) expectResult(await sipid("claim", "--pid", pid, "--pid-file", path), { code: 0 });
-    else dir.write("web.pid", pid);
+    if (claim === undefined) dir.write("web.pid", pid);
+    else {
+      const claimed = await sipid("claim", "--pid", pid, "--pid-file", dir.file(claim));
+      expectResult(claimed, { code: 0 });
+    }
     arrange(dir, path);
     const isRefused = isRoot && refusal !== undefined;
     expectResult(await sipid("kill", "--pid-file", path), {
