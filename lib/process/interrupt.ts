@@ -34,12 +34,29 @@ export function onInterrupt(handle: (interrupted: Interrupted) => void): Disposa
     Deno.addSignalListener(signal, listener);
     return { signal, listener };
   });
+  keepIgnoring(SIGNALS.filter((signal) => ignored(NUMBERS[signal])));
   return {
     [Symbol.dispose](): void {
       for (const { signal, listener } of listeners) Deno.removeSignalListener(signal, listener);
     },
   };
 }
+
+/**
+ * Deno 2.9 catches SIGHUP, SIGINT and SIGTERM too as soon as there is a listener of any signal, and
+ * exits when one comes that has no listener. Where a signal is still ignored a listener would end
+ * that, for the processes that are started from here as well.
+ */
+function keepIgnoring(signals: readonly Interrupt[]): void {
+  if (signals.length === 0) return;
+  const ignored = ignoredSignals();
+  for (const signal of signals) {
+    if (!ignored(NUMBERS[signal])) Deno.addSignalListener(signal, ignore);
+  }
+}
+
+/** Does nothing, for as long as this process runs. */
+function ignore(): void {}
 
 /**
  * Ends this process with the signal, so that the caller sees what ended it: a shell stops a script
