@@ -18,8 +18,9 @@ install -m 755 "$found" "$deno"
 "$deno" task --quiet lint
 "$deno" task --quiet types
 "$deno" bundle --quiet --minify --platform=deno --code-splitting --outdir="$work/bundle" main.ts
+# -p: bash gives up an effective user that is not the real one.
 cat >"$work/sipid" <<WRAPPER
-#!/bin/bash
+#!/bin/bash -p
 export DENO_DIR=$work/cache DENO_NO_UPDATE_CHECK=1
 exec -a "\$0" $deno run --quiet --no-config --no-lock --no-check --allow-all --no-prompt \
   --no-code-cache $work/bundle/main.js "\$@"
