@@ -10,7 +10,13 @@ import {
 import { findDistrust } from "../pidfile/trust.ts";
 import { explain } from "../process/identity.ts";
 import type { Pid } from "../process/pid.ts";
-import { describe, type HeldProcess, holdProcess, isRunning } from "../process/process.ts";
+import {
+  describe,
+  type HeldProcess,
+  holdProcess,
+  isRunning,
+  type Process,
+} from "../process/process.ts";
 import { shellQuote } from "../shell_quote.ts";
 
 /** What one look at the pidfile showed. */
@@ -35,6 +41,9 @@ export class DaemonPidfile {
   readonly #before: PidfileState | undefined;
   /** The last content that was believed, and its process; undefined if that had exited. */
   #known: { readonly state: NamedPidfile; readonly process: HeldProcess | undefined } | undefined;
+
+  /** The processes that were believed and may be running. */
+  #held: HeldProcess[] = [];
 
   private constructor(path: string, before: PidfileState | undefined) {
     this.#path = path;
@@ -100,15 +109,20 @@ export class DaemonPidfile {
       return { kind: "none", reason: `${distrust.fact}; ${distrust.hint}` };
     }
     // A pidfile that was written again may mean the process that is held already.
-    const known = this.#known?.process;
-    const isKnown = known?.pid === pid && isRunning(known);
-    return this.#believe(state, isKnown ? known : holdProcess(verdict.process)) ?? exited;
+    const known = this.#held.find((process) => process.pid === pid && isRunning(process));
+    return this.#believe(state, known ?? this.#hold(verdict.process)) ?? exited;
   }
 
-  /** Forgets a process that has exited, and releases it. */
+  /** Forgets a process that has exited; the caller disposes it. */
   forget(exited: HeldProcess): void {
     if (this.#known?.process === exited) this.#known = { ...this.#known, process: undefined };
-    exited[Symbol.dispose]();
+    this.#held = this.#held.filter((process) => process !== exited);
+  }
+
+  #hold(process: Process): HeldProcess | undefined {
+    const held = holdProcess(process);
+    if (held !== undefined) this.#held.push(held);
+    return held;
   }
 
   #isOld(state: ExistingPidfile): boolean {

@@ -4,7 +4,7 @@ import { CommandError } from "../errors.ts";
 import type { ExistingPidfile } from "../pidfile/pidfile.ts";
 import { describeAll, groupTarget } from "../pidfile/target.ts";
 import type { Pid } from "../process/pid.ts";
-import { type HeldProcess, holdProcess } from "../process/process.ts";
+import { type HeldProcess, isRunning } from "../process/process.ts";
 import { Leftovers } from "../process/process_group.ts";
 import { type Ending, runSchedule, type Step, type Target } from "../process/schedule.ts";
 
@@ -16,13 +16,12 @@ const [MIN_REFRESH_INTERVAL_MS, MAX_REFRESH_INTERVAL_MS] = [50, 60_000];
 
 interface Followed {
   readonly leader: HeldProcess;
-  /** The leader, held as long as its group is followed. */
-  readonly hold: Disposable;
   readonly target: Target;
   readonly name: string;
   /** Since when, on the clock of performance.now(). */
   readonly since: number;
   refreshAt: number;
+  hasLeaderExited: boolean;
 }
 
 /** The groups, of daemons that have exited too. */
@@ -36,22 +35,37 @@ export class Groups {
     this.#path = path;
   }
 
-  /** Follows the group that a daemon leads; reports it if it leads none. */
+  /**
+   * Follows the group that a daemon leads, and disposes the daemon with it; reports it if it leads
+   * none.
+   */
   follow(leader: HeldProcess, state: ExistingPidfile): void {
-    const hold = holdProcess(leader);
-    if (hold === undefined) return this.noteUnseen(leader.pid);
+    if (!isRunning(leader)) return this.noteUnseen(leader.pid);
     try {
-      const { target, name, warning } = groupTarget(this.#path, state, hold);
+      const { target, name, warning } = groupTarget(this.#path, state, leader);
       if (warning === undefined) {
         const since = performance.now();
-        this.#followed.push({ leader, hold, target, name, since, refreshAt: since });
+        this.#followed.push({
+          leader,
+          target,
+          name,
+          since,
+          refreshAt: since,
+          hasLeaderExited: false,
+        });
         return;
       }
       info(`warning: ${warning}`);
     } catch (error) {
       report(error);
     }
-    hold[Symbol.dispose]();
+  }
+
+  /** Disposes a daemon that has exited, unless its group is still followed. */
+  leaderExited(leader: HeldProcess): void {
+    const group = this.#followed.find((group) => group.leader === leader);
+    if (group === undefined) leader[Symbol.dispose]();
+    else group.hasLeaderExited = true;
   }
 
   /** Remembers a daemon that had exited when it was first named. */
@@ -68,8 +82,8 @@ export class Groups {
   refresh(now: number): number {
     for (const group of this.#followed) {
       if (now < group.refreshAt) continue;
-      if (group.target.running().length === 0) {
-        group.hold[Symbol.dispose]();
+      if (group.target.running().length === 0 && group.hasLeaderExited) {
+        group.leader[Symbol.dispose]();
         this.#followed = this.#followed.filter((other) => other !== group);
       }
       const age = Math.max(now - group.since, MIN_REFRESH_INTERVAL_MS);

@@ -146,6 +146,7 @@ export class PidProxy {
   #noteExits(): void {
     for (const process of this.#daemons.takeExited()) {
       this.#pidfile.forget(process);
+      this.#groups.leaderExited(process);
       if (process === this.#command) continue;
       this.#daemonExitedAt = this.#lookingSince = performance.now();
       if (this.#exit === undefined) {
