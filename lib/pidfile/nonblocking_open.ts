@@ -2,7 +2,6 @@
  * open(2) that neither blocks nor follows a symlink, for files in other users' hands.
  *
  * The runtime has no O_NONBLOCK, and its asynchronous open runs on the main thread as well.
- * Reaching glibc costs a millisecond, so it is done on first use.
  */
 
 // Source: fcntl.h of Linux.
@@ -24,7 +23,6 @@ const SYMBOLS = {
   __errno_location: { parameters: [], result: "pointer" },
   strerror: { parameters: ["i32"], result: "pointer" },
 } as const;
-let libc: Deno.DynamicLibrary<typeof SYMBOLS> | undefined;
 
 /**
  * Opens a file for reading, with `write` for writing too.
@@ -37,16 +35,27 @@ export function openNonblocking(
   path: string,
   write: boolean,
 ): Deno.FsFile | "blocked" | "missing" {
-  libc ??= Deno.dlopen("libc.so.6", SYMBOLS);
-  const { symbols } = libc;
+  const libc = Deno.dlopen("libc.so.6", SYMBOLS);
+  try {
+    return open(libc.symbols, path, write);
+  } finally {
+    libc.close();
+  }
+}
+
+function open(
+  libc: Deno.DynamicLibrary<typeof SYMBOLS>["symbols"],
+  path: string,
+  write: boolean,
+): Deno.FsFile | "blocked" | "missing" {
   const access = write ? O_RDWR : O_RDONLY;
   const flags = access | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC;
-  const fd = symbols.open(new TextEncoder().encode(`${path}\0`), flags);
+  const fd = libc.open(new TextEncoder().encode(`${path}\0`), flags);
   if (fd < 0) {
-    const errno = new Deno.UnsafePointerView(symbols.__errno_location()!).getInt32();
+    const errno = new Deno.UnsafePointerView(libc.__errno_location()!).getInt32();
     if (errno === EWOULDBLOCK) return "blocked";
     if (errno === ENOENT || REPLACED.includes(errno)) return "missing";
-    const words = new Deno.UnsafePointerView(symbols.strerror(errno)!).getCString();
+    const words = new Deno.UnsafePointerView(libc.strerror(errno)!).getCString();
     throw new Error(`${words} (os error ${errno})`);
   }
   try {
@@ -54,6 +63,6 @@ export function openNonblocking(
     const file = `/proc/self/fd/${fd}`;
     return Deno.statSync(file).isFile ? Deno.openSync(file, { read: true, write }) : "missing";
   } finally {
-    symbols.close(fd);
+    libc.close(fd);
   }
 }
