@@ -296,7 +296,39 @@ Deno.test("a shell gets its prompt back after Ctrl-Z, and can continue pidproxy"
   expectResult(result, { code: 0, stdout: /^stopped\nexit 0\n$/ });
 });
 
-// 7. Limits
+// 7. Surroundings
+
+Deno.test("pidproxy as PID 1 stops the workers of a killed master, and passes stops on", async () => {
+  using dir = new TempDir();
+  const path = dir.file("daemon.pid");
+  const script = `setsid sh -c 'sleep 600 & echo $$ >"$0"; exec sleep 600' "$0" & exit 0`;
+  for (const [signal, code] of [["KILL", 1], ["TERM", 0]] as const) {
+    // Signalled from inside the namespace, by its PID there.
+    const kills = `( sleep 1; kill -${signal} $(cat "$0") ) & ${script}`;
+    const stops = `( sleep 1; kill -TERM 1 ) & ${script}`;
+    const namespace = ["--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
+    const proxy = [SIPID, "pidproxy", "--wait", "5s", "--group", path];
+    const command = ["sh", "-c", code === 1 ? kills : stops, path];
+    expectResult(await run("unshare", [...namespace, ...proxy, ...command]), {
+      code,
+      stderr: /process group \d+ \(sleep\): its leader has exited[^]*sent SIGTERM to process group/,
+    });
+  }
+});
+
+Deno.test("pidproxy works without stdin, stdout and stderr", async () => {
+  using dir = new TempDir();
+  const script = `"$@" <&- >&- 2>&- & proxy=$!; until [ -s "$0" ]; do sleep 0.02; done
+    kill -TERM $proxy; wait $proxy; echo $?`;
+  const path = dir.file("daemon.pid");
+  const proxy = [SIPID, "pidproxy", "--wait", "5s", path];
+  const command = ["sh", "-c", 'sleep 600 & echo $! >"$0"; exit 0', path];
+  const result = await run("sh", ["-c", script, path, ...proxy, ...command]);
+  expectResult(result, { code: 0, stdout: "0\n" });
+  assert(!isRunning(Number(Deno.readTextFileSync(path))));
+});
+
+// 8. Limits
 
 Deno.test("pidproxy exits 50 to 100 ms after the death of its daemon", async () => {
   const ms = await fastest(100, async () => {
