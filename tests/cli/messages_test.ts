@@ -543,7 +543,7 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
       "sipid pidproxy: d.pid: process PID (sleep) exited without being asked to",
     ],
     [
-      "sipid pidproxy --wait 2s --group d.pid sh -c \"setsid --wait sh -c 'sleep 600 & echo \\$! >left; echo \\$\\$ >leader'; cat leader >d.pid\" 2>&1 | sed 's/process [0-9]* exited/process N exited/'; kill $(cat left)",
+      "sipid pidproxy --wait 2s --group d.pid sh -c \"setsid --wait sh -c 'sleep 600 >/dev/null 2>&1 & echo \\$! >left; echo \\$\\$ >leader'; cat leader >d.pid\" 2>&1 | sed 's/process [0-9]* exited/process N exited/'; kill $(cat left)",
       "sipid pidproxy: d.pid: process N exited without being asked to",
       "sipid pidproxy: process group PID: its leader exited before it was seen; not signalled: process PID (sleep); if they belong to the daemon, kill them by PID",
     ],
