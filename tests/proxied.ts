@@ -46,11 +46,10 @@ export class Proxied implements AsyncDisposable {
   get log(): string {
     return Deno.readTextFileSync(this.dir.file("log"));
   }
-  /** Waits until it has seen its daemon, and with --group, the daemon's group. */
-  async followed({ isGroup = false } = {}): Promise<void> {
-    const daemon = await this.daemonPid();
-    const isFollowed = (): boolean => holds(this.running.pid, daemon) > Number(isGroup);
-    return until(isFollowed, "the daemon is followed");
+  /** Waits until it has seen its daemon or, with --group, a worker in the daemon's group. */
+  async followed(pid?: number): Promise<void> {
+    const followed = pid ?? await this.daemonPid();
+    return until(() => holds(this.running.pid, followed), `process ${followed} is followed`);
   }
   /** Waits until it has stopped itself, and continues it. */
   async resume(): Promise<void> {
@@ -118,13 +117,13 @@ export async function fastest(enoughMs: number, measure: () => Promise<number>):
   return shortest;
 }
 
-/** Returns how often a process has the directory of another one in /proc open. */
-function holds(pid: number, other: number): number {
-  return [...Deno.readDirSync(`/proc/${pid}/fd`)].filter(({ name }) => {
+/** Returns whether a process has the directory of another one in /proc open. */
+function holds(pid: number, other: number): boolean {
+  return [...Deno.readDirSync(`/proc/${pid}/fd`)].some(({ name }) => {
     try {
       return Deno.readLinkSync(`/proc/${pid}/fd/${name}`) === `/proc/${other}`;
     } catch {
       return false; // closed meanwhile
     }
-  }).length;
+  });
 }

@@ -34,7 +34,7 @@ Deno.test("kill does not poll while it waits", async () => {
 Deno.test("kill polls where the kernel has no pidfd, or refuses one", async () => {
   for (const errno of ["ENOSYS", "EPERM", "EMFILE"]) {
     using dir = new TempDir();
-    await using job = await fixture("exits_slowly", "300");
+    await using job = await fixture("exits_slowly", "1000");
     const path = dir.write("web.pid", String(job.pid));
     const { result, log } = await traced(dir, [
       "-e",
