@@ -231,7 +231,7 @@ export function maySignalOthers(): boolean {
 /** Returns the user whose permissions this program has, and who owns what it creates. */
 export function effectiveUser(): number {
   // deno-lint-ignore no-process-global -- an import would cost every start a tenth of its time
-  return usersOf({ directory: "self" })?.effective ?? process.geteuid!();
+  return process.geteuid!();
 }
 
 /** Returns the name this program was called by, without directories: that of a link, perhaps. */
