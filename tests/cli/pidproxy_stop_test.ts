@@ -415,7 +415,7 @@ Deno.test("pidproxy looks for a daemon for 5 s, every 10 to 250 ms", async () =>
   assertGreaterOrEqual(Math.min(...late), 245);
   assertLess(Math.min(...late), 250 + PRECISION_MS);
   const early = gaps.filter((gap, index) => during[index]! < 100 && gap > 5);
-  assertGreaterOrEqual(Math.min(...early), 9);
+  assertGreaterOrEqual(Math.min(...early), 8); // timers count whole milliseconds, and strace delays
   assertLess(Math.min(...early), 50); // under strace, and on a busy machine
 });
 
