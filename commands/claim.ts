@@ -66,9 +66,9 @@ function findConflict(
   if (verdict.kind === "none" || verdict.kind === "unrelated") return undefined;
   const { process } = verdict;
   const isItself = process.pid === claimed;
-  // A process that started after the pidfile was written is claiming it for the first time, as
-  // PID 1 of a restarted container does; or for the second, and then nothing changes.
-  if (isItself && verdict.kind === "unclear" && verdict.isLate) return undefined;
+  // A process that came after the pidfile was written is claiming it for the first time, as PID 1
+  // of a restarted container does; or for the second, and then nothing changes.
+  if (isItself && verdict.kind === "unclear" && verdict.isNewcomer) return undefined;
   const named = `process ${process.pid} (${shellQuote(path)})`;
   const facts = `${process.program ?? "its program is hidden"}, ${runningSince(process)}`;
   if (isItself) return `${named} is already in the pidfile: ${facts}; there is nothing to claim`;

@@ -124,7 +124,7 @@ async function killByPidfile(
 
   // 4. Remove the pidfile, unless another process has it by now.
   const outcome = await remove(path, found.state, undefined, exec);
-  if (outcome !== "removed") await refuseSuccessor(path, exec);
+  if (outcome === "changed" || outcome === undefined) await refuseSuccessor(path, exec);
   return 0;
 }
 
@@ -218,7 +218,7 @@ async function remove(
   found: PidfileState,
   fact: string | undefined,
   exec: string | undefined,
-): Promise<"removed" | "changed" | undefined> {
+): Promise<"removed" | "emptied" | "changed" | undefined> {
   const name = shellQuote(path);
   const prefix = fact === undefined ? "" : `${name}: ${fact}; `;
   try {
@@ -226,11 +226,10 @@ async function remove(
       const isStale = isUnchanged(file.state, found) ||
         (file.state.kind === "pid" && judgePidfile(file.state, exec).kind === "none");
       if (!isStale) return "changed";
-      file.remove();
-      return "removed";
+      return file.remove();
     });
-    if (outcome === "removed") {
-      info(fact === undefined ? `removed ${name}` : `${prefix}removed the stale pidfile`);
+    if (outcome === "removed" || outcome === "emptied") {
+      info(fact === undefined ? `${outcome} ${name}` : `${prefix}${outcome} the stale pidfile`);
     } else if (outcome === "changed") {
       info(`${prefix}kept ${name}, which was written again meanwhile`);
     } else if (fact !== undefined) {
@@ -239,7 +238,7 @@ async function remove(
     return outcome;
   } catch (error) {
     if (!(error instanceof LockedElsewhere)) throw error;
-    info(`${prefix}kept ${name}: ${error.message}; the next claim will replace it`);
+    info(`${prefix}kept ${name}: ${error.fact}; a later claim or kill replaces it`);
     return undefined;
   }
 }

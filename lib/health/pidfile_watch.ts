@@ -71,6 +71,9 @@ export class PidfileWatch {
     if (verdict.kind === "unrelated") {
       throw this.#failure(`${describe(process)} ${verdict.reason}`);
     }
+    if (verdict.kind === "unclear" && verdict.isElsewhere) {
+      throw new CommandError(`${shellQuote(this.#path)}: ${explain(verdict)}; ${verdict.hint}`);
+    }
     this.#process = holdProcess(process);
     if (this.#process === undefined) throw this.#failure(`${describe(process)} has exited`);
     const warning = verdict.kind === "unclear"

@@ -17,6 +17,11 @@ const UNSEEN_LOCK_TIMEOUT_MS = 10_000;
 export class LockedElsewhere extends CommandError {
   /** Its name where it is printed. */
   override readonly name = "LockedElsewhere";
+
+  /** Creates the error from what is the case and what to do about it. */
+  constructor(readonly fact: string, hint: string) {
+    super(`${fact}; ${hint}`);
+  }
 }
 
 /**
@@ -37,8 +42,8 @@ export async function lockFile(path: string, file: Deno.FsFile, waitedMs: number
       holder = findLockHolder(dev, ino ?? 0);
     }
     throw new LockedElsewhere(
-      `another process is locking ${shellQuote(path)}${nameOf(holder)}; ` +
-        `wait for it to exit, or find it with: fuser -v ${shellQuote(path)}`,
+      `another process is locking ${shellQuote(path)}${nameOf(holder)}`,
+      `wait for it to exit, or find it with: fuser -v ${shellQuote(path)}`,
     );
   } catch (error) {
     // The lock may still be granted, when nobody wants it any more.

@@ -29,6 +29,12 @@ export function absolutePath(path: string): string {
   return whole.replace(/\/(\.?\/)+/g, "/");
 }
 
+/** Returns a path from the root, with the symlinks to its directory resolved. */
+export function resolvedPath(path: string): string {
+  const [, directory = "", name = ""] = /^(.*\/)?([^/]*)$/s.exec(path) ?? [];
+  return `${Deno.realPathSync(directory || ".")}/${name}`.replace(/^\/\//, "/");
+}
+
 /**
  * Returns every directory and every symlink on the way to `path`, from the root on; the last name
  * is not among them. Whoever can change one of them decides which file the path names.

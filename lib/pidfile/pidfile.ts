@@ -6,9 +6,10 @@
  */
 import { delay } from "@std/async/delay";
 import { ensureDirSync } from "@std/fs/ensure-dir";
-import { CommandError, toCommandError, withHint } from "../errors.ts";
+import { CommandError, errnoOf, toCommandError, withHint } from "../errors.ts";
 import { judge, type Verdict } from "../process/identity.ts";
 import type { Pid } from "../process/pid.ts";
+import { descriptorPath } from "../process/proc.ts";
 import { shellQuote } from "../shell_quote.ts";
 import { type Content, MAX_PIDFILE_BYTES, parseContent } from "./content.ts";
 import { lockFile } from "./lock.ts";
@@ -25,7 +26,7 @@ export type ExistingPidfile =
   & {
     /** The file that was read. */
     readonly stat: FileStat;
-    /** The claim record that belongs to this content. */
+    /** The claim record, if it has the same PID. */
     readonly record: ClaimRecord | undefined;
   };
 
@@ -63,8 +64,12 @@ export interface LockedPidfile {
   readonly state: ExistingPidfile;
   /** Replaces the content by the digits of a PID, and records which process has it now. */
   write(pid: Pid): void;
-  /** Removes it, with its claim record. */
-  remove(): void;
+  /**
+   * Removes it, with its claim record, or empties it where its owner may not remove it.
+   *
+   * @throws {CommandError} neither can be done
+   */
+  remove(): "removed" | "emptied";
 }
 
 /** Milliseconds that a pidfile gets to be written, and to become clear. */
@@ -113,7 +118,12 @@ export async function readPidfile(path: string): Promise<PidfileState> {
 export function judgePidfile(state: PidfileState, exec: string | undefined): Verdict {
   if (state.kind !== "pid") return { kind: "none" };
   const { pid, record, stat: { mtime } } = state;
-  return judge({ pid, recorded: record?.identity, modified: mtime ?? 0 }, exec);
+  return judge({
+    pid,
+    recorded: record?.identity,
+    isRecordCurrent: record?.isCurrent === true,
+    modified: mtime ?? 0,
+  }, exec);
 }
 
 /**
@@ -171,9 +181,32 @@ async function locked(path: string, opened: Opened): Promise<LockedPidfile> {
     remove: () => {
       // The record first: once the pidfile has gone, the next claim may write its own.
       removeRecord(path);
-      withHint(`cannot remove ${shellQuote(path)}`, () => Deno.removeSync(path));
+      return removeOrEmpty(path, opened.file);
     },
   };
+}
+
+function removeOrEmpty(path: string, file: Deno.FsFile): "removed" | "emptied" {
+  try {
+    Deno.removeSync(path);
+    return "removed";
+  } catch (error) {
+    const isForbidden = ["EACCES", "EPERM"].includes(errnoOf(error) ?? "");
+    if (isForbidden && emptyFile(file)) return "emptied";
+    throw toCommandError(`cannot remove ${shellQuote(path)}`, error);
+  }
+}
+
+/** Empties an open file, by its descriptor: its name may lead to another one by now. */
+function emptyFile(file: Deno.FsFile): boolean {
+  try {
+    const descriptor = descriptorPath(file);
+    if (descriptor === undefined) return false;
+    Deno.openSync(descriptor, { write: true, truncate: true }).close();
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 async function readState(path: string, file: Deno.FsFile): Promise<ExistingPidfile> {

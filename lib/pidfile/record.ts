@@ -3,11 +3,11 @@
  *
  * It is kept beside the pidfile NAME as the file .NAME.claim, which contains
  *
- *     PID START BOOT INODE MTIME PATH
+ *     PID START BOOT NAMESPACE INODE MTIME PATH
  *
  * with START the process's start in clock ticks since boot (-1 if there was no such process), BOOT
- * the boot id, INODE and MTIME (milliseconds since 1970) those of the pidfile, and PATH the path
- * that was claimed.
+ * the boot id, NAMESPACE the inode of the PID namespace, INODE and MTIME (milliseconds since 1970)
+ * those of the pidfile, and PATH the path that was claimed, with its symlinks resolved.
  *
  * Why not a symlink: its owner and its text are read by two system calls. In a directory that
  * another user can write, a symlink of root's and one of their own can trade places in between. An
@@ -16,7 +16,7 @@
 import type { Identity } from "../process/identity.ts";
 import { parsePid } from "../process/pid.ts";
 import { GROUP_WRITE, OTHERS_WRITE } from "./modes.ts";
-import { absolutePath } from "./path_walk.ts";
+import { resolvedPath } from "./path_walk.ts";
 import { openRegularFile, readBytes, writeBytes } from "./regular_file.ts";
 import { createTemporary, removeTemporary, sibling } from "./temporary.ts";
 
@@ -28,10 +28,12 @@ export interface Tie {
   readonly mtime: number | undefined;
 }
 
-/** A record that belongs to the content of its pidfile. */
+/** What a record says about its pidfile. */
 export interface ClaimRecord {
   /** The process that was claimed. */
   readonly identity: Identity;
+  /** Whether the pidfile is as the claim left it, not modified or replaced since. */
+  readonly isCurrent: boolean;
   /** Whether the claim was made by the path that it was read by. */
   readonly isByThisPath: boolean;
 }
@@ -45,8 +47,8 @@ export function recordPath(path: string): string {
 }
 
 /**
- * Reads the record of a pidfile; returns undefined if there is none, if it belongs to another
- * content, if it does not have the pidfile's owner or if others could have changed it.
+ * Reads the record of a pidfile; returns undefined if there is none, if it does not have the
+ * pidfile's owner or if others could have changed it.
  */
 export async function readRecord(
   path: string,
@@ -56,17 +58,21 @@ export async function readRecord(
     const opened = await openRegularFile(recordPath(path));
     if (opened === undefined) return undefined;
     using file = opened.file;
-    const { uid, mode } = file.statSync();
-    const isForeign = uid !== pidfile.uid || ((mode ?? 0) & (GROUP_WRITE | OTHERS_WRITE)) !== 0;
+    const { uid, mode, nlink } = file.statSync();
+    const isForeign = uid !== pidfile.uid || nlink !== 1 ||
+      ((mode ?? 0) & (GROUP_WRITE | OTHERS_WRITE)) !== 0;
     if (isForeign) return undefined;
     const bytes = readBytes(file, MAX_RECORD_BYTES);
-    const fields = /^(\d+) (-1|\d+) ([0-9a-f-]{36}) (\d+ -?\d+) (\/[^]*)$/
+    const fields = /^(\d+) (-1|\d+) ([0-9a-f-]{36}) (\d+) (\d+ -?\d+) (\/[^]*)$/
       .exec(new TextDecoder().decode(bytes));
-    const [, number = "", start, boot = "", tie, claimed] = fields ?? [];
+    const [, number = "", start, boot = "", namespace, tie, claimed] = fields ?? [];
     const pid = parsePid(number);
-    if (pid === undefined || tie !== tieText(pidfile)) return undefined;
-    const identity = { pid, startTicks: Number(start), boot };
-    return { identity, isByThisPath: claimed === absolutePath(path) };
+    if (pid === undefined) return undefined;
+    return {
+      identity: { pid, startTicks: Number(start), boot, namespace: Number(namespace) },
+      isCurrent: tie === tieText(pidfile),
+      isByThisPath: claimed === resolvedPath(path),
+    };
   } catch {
     return undefined;
   }
@@ -79,7 +85,7 @@ export async function readRecord(
  */
 export function writeRecord(
   path: string,
-  { pid, startTicks, boot }: Identity,
+  { pid, startTicks, boot, namespace }: Identity,
   pidfile: Tie & { readonly mode: number; readonly gid: number },
 ): boolean {
   const temporary = sibling(path, "claim.new");
@@ -87,8 +93,8 @@ export function writeRecord(
     const mode = pidfile.mode & ~(GROUP_WRITE | OTHERS_WRITE);
     using file = createTemporary(temporary, { mode, gid: pidfile.gid });
     try {
-      const text = [pid, startTicks, boot, tieText(pidfile), absolutePath(path)].join(" ");
-      writeBytes(file, text);
+      const tie = tieText(pidfile);
+      writeBytes(file, [pid, startTicks, boot, namespace, tie, resolvedPath(path)].join(" "));
       Deno.renameSync(temporary, recordPath(path));
       return true;
     } catch {

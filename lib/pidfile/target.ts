@@ -63,7 +63,7 @@ export async function findTarget(
     );
   }
   if (verdict.kind === "unrelated") {
-    return nothing(`${describe(verdict.process)} ${verdict.reason} and was not signalled`);
+    return nothing(`${describe(verdict.process)} ${verdict.reason}, and was not signalled`);
   }
   // 2. Hold it: from here on no other process is taken for it.
   const process = verdict.kind === "own" ? holdProcess(verdict.process) : undefined;
@@ -110,6 +110,9 @@ export async function findRunning(
   if (state.kind === "missing") return nothing("does not exist");
   if (state.kind === "empty") return nothing("is empty");
   if (state.kind === "invalid") throw invalid(path, "");
+  if (verdict.kind === "unclear" && verdict.isElsewhere) {
+    throw new CommandError(`${shellQuote(path)}: ${explain(verdict)}; ${verdict.hint}`);
+  }
   if (verdict.kind === "unrelated") {
     return nothing(`${describe(verdict.process)} ${verdict.reason}`);
   }
@@ -129,7 +132,7 @@ export async function findRunning(
 }
 
 function leftovers({ pid, record }: PidfileState & { readonly kind: "pid" }): Leftovers {
-  return new Leftovers(pid, record?.identity.boot);
+  return new Leftovers(pid, record?.isCurrent ? record.identity.boot : undefined);
 }
 
 const UNHELD = { [Symbol.dispose](): void {} };
@@ -204,7 +207,7 @@ function choose(
   const group = isGroup ? findGroup(process) : undefined;
   if (group === undefined || typeof group === "string") {
     const name = describe(process);
-    const warning = group && `${name} ${group}; only the process itself is meant`;
+    const warning = group && `${name} ${group}; only the process itself is signalled`;
     return { target: processTarget(process), name, isGroup: false, warning };
   }
   group.running().forEach(check);

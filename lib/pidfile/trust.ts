@@ -78,7 +78,7 @@ function untrustedFile(
   if (may(uid)) return undefined;
   return {
     fact: `${name}: is owned by ${userName(uid)}, ${butNot(target)}`,
-    hint: "run this as the user of that process, or remove the pidfile",
+    hint: `if that process is the service, chown root ${name}; otherwise remove it`,
   };
 }
 
@@ -92,11 +92,12 @@ function untrustedComponent(
   may: (user: number) => boolean,
 ): Distrust | undefined {
   const [name, place] = [shellQuote(path), shellQuote(at)];
-  if (!may(uid)) {
+  const isProven = !isSymlink && state.record?.isByThisPath === true;
+  if (!may(uid) && !isProven) {
     const what = isSymlink ? "symlink" : "directory";
     return {
       fact: `${name}: its ${what} ${place} is owned by ${userName(uid)}, ${butNot(target)}`,
-      hint: "keep the pidfile in a directory of root's",
+      hint: `chown root ${place}, or keep the pidfile in a directory of root's`,
     };
   }
   // In a sticky directory, such as /tmp, only an entry's owner can replace it.
@@ -118,11 +119,12 @@ function untrustedComponent(
 }
 
 /**
- * A member of a group that can write a directory, such as BOSH's /var/vcap/sys/run (0770
+ * Who can write a directory, such as the members of the group of BOSH's /var/vcap/sys/run (0770
  * root:vcap), can move pidfiles there, but not write one for another owner. So they have no choice
- * of process where the claim record says that this process was claimed by this very path; where
- * the pidfile's owner is not root, since it then names a process of that owner; and where the
- * process belongs to their group's own user.
+ * of process where the claim record says that this process was claimed by this very path; that
+ * holds for a directory's owner too. A group's members have none either where the pidfile's owner
+ * is not root, since it then names a process of that owner, and where the process belongs to their
+ * group's own user.
  */
 function isSafeForGroup(
   gid: number,

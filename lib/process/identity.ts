@@ -1,6 +1,6 @@
 /** Whether the process that has a pidfile's PID now is the one the pidfile means. */
 import type { Pid } from "./pid.ts";
-import { bootId } from "./proc.ts";
+import { bootId, pidNamespace, pidNamespaceExists } from "./proc.ts";
 import { describe, findProcess, type Process, startedAt } from "./process.ts";
 import { programPath, runsProgram } from "./program.ts";
 
@@ -12,14 +12,18 @@ export interface Identity {
   readonly startTicks: number;
   /** The kernel's id of the boot it was started in. */
   readonly boot: string;
+  /** The PID namespace that its number belongs to. */
+  readonly namespace: number;
 }
 
 /** Which process a pidfile means, as far as it says so itself. */
 export interface Named {
   /** What the pidfile contains. */
   readonly pid: Pid;
-  /** The claim record's, if the pidfile has one. */
+  /** The claim record's, if there is one with this PID. */
   readonly recorded: Identity | undefined;
+  /** Whether the record belongs to this content; the pidfile was modified after the claim if not. */
+  readonly isRecordCurrent: boolean;
   /** When the pidfile was last modified, in milliseconds since 1970. */
   readonly modified: number;
 }
@@ -32,7 +36,7 @@ export type Verdict =
   | { readonly kind: "own"; readonly process: Process }
   /** It got the number later: the pidfile is stale. */
   | { readonly kind: "unrelated"; readonly process: Process; readonly reason: string }
-  /** It may be either. `isLate` if it started after the pidfile was last modified. */
+  /** It may be either. */
   | {
     readonly kind: "unclear";
     readonly process: Process;
@@ -40,13 +44,18 @@ export type Verdict =
     readonly reason: string;
     /** What settles it. */
     readonly hint: string;
-    readonly isLate: boolean;
+    /** Whether it started, or was claimed, after the pidfile was written. */
+    readonly isNewcomer: boolean;
+    /** Whether its PID belongs to another PID namespace, in which it may be running. */
+    readonly isElsewhere: boolean;
   };
 
 /** Milliseconds by which a process may seem to have started after its own pidfile was written. */
 const CLOCK_MARGIN_MS = 1_000;
 
 const RUN_WHERE_VISIBLE = "run this as root, and where /proc shows that process";
+const REMOVE_IF_STOPPED = "if the service is not running, remove the pidfile";
+const EXEC_SETTLES = "--exec PATH settles it, if nothing else runs the program of the service";
 
 /** The start of a process that does not exist: nothing that gets its PID later started then. */
 const NEVER = -1;
@@ -59,7 +68,9 @@ export function identify(pid: Pid): Identity | undefined {
   const process = findProcess(pid);
   const startTicks = process === undefined ? NEVER : process.startTicks;
   const boot = bootId();
-  return startTicks === undefined || boot === undefined ? undefined : { pid, startTicks, boot };
+  const namespace = pidNamespace();
+  if (startTicks === undefined || boot === undefined || namespace === undefined) return undefined;
+  return { pid, startTicks, boot, namespace };
 }
 
 /**
@@ -73,69 +84,103 @@ export function identify(pid: Pid): Identity | undefined {
  * @throws {CommandError} there is no file at `exec`
  */
 export function judge(named: Named, exec: string | undefined): Verdict {
-  const process = findProcess(named.pid);
+  const { pid, recorded, isRecordCurrent, modified } = named;
+  if (recorded !== undefined && isClaimedElsewhere(recorded)) {
+    return {
+      ...unclear(
+        {
+          pid,
+          startTicks: undefined,
+          program: undefined,
+          isKernelThread: false,
+          directory: undefined,
+        },
+        "it was claimed in another PID namespace, such as a container's, which still exists",
+        "run this in that namespace",
+      ),
+      isElsewhere: true,
+    };
+  }
+  const process = findProcess(pid);
   if (process === undefined) return { kind: "none" };
   if (process.isKernelThread) {
     return { kind: "unrelated", process, reason: "is a kernel thread" };
   }
-  const { recorded } = named;
-  return recorded === undefined
-    ? judgeByTime(process, named.modified, exec)
-    : judgeByRecord(process, recorded);
+  if (recorded === undefined) return judgeByTime(process, modified, exec);
+  const verdict = judgeByRecord(process, recorded);
+  if (isRecordCurrent || verdict.kind === "own") return verdict;
+  // A daemon may have written its own PID, which happens to be the one that was claimed once; or
+  // the file was touched, or restored from a copy.
+  const reason = "the claim record names an earlier process with this PID, but the pidfile was " +
+    "modified after the claim";
+  return { ...unclear(process, reason, REMOVE_IF_STOPPED), isNewcomer: true };
+}
+
+type Unclear = Verdict & { readonly kind: "unclear" };
+
+function unclear(process: Process, reason: string, hint: string): Unclear {
+  return { kind: "unclear", process, reason, hint, isNewcomer: false, isElsewhere: false };
+}
+
+/** Returns whether the PID of a claim means nothing here, but may mean a running process there. */
+function isClaimedElsewhere({ boot, namespace }: Identity): boolean {
+  const here = pidNamespace();
+  return here !== undefined && namespace !== here && boot === bootId() &&
+    pidNamespaceExists(namespace);
 }
 
 function judgeByRecord(process: Process, recorded: Identity): Verdict {
   const { startTicks } = process;
   const boot = bootId();
   const unrelated = (reason: string): Verdict => ({ kind: "unrelated", process, reason });
-  const unclear = (reason: string): Verdict => ({
-    kind: "unclear",
-    process,
-    reason: `${reason}, so it cannot be compared with the claim record`,
-    hint: RUN_WHERE_VISIBLE,
-    isLate: false,
-  });
+  const incomparable = (reason: string, hint: string): Verdict =>
+    unclear(process, `${reason}, so it cannot be compared with the claim record`, hint);
   if (boot !== undefined && boot !== recorded.boot) {
-    return unrelated("is not the one that was claimed, before a reboot");
+    return unrelated("is not the one that was claimed, which ran before a reboot");
   }
-  if (startTicks === undefined) return unclear("its start time is hidden");
+  if (startTicks === undefined) {
+    return incomparable("its start time is hidden", RUN_WHERE_VISIBLE);
+  }
   if (startTicks !== recorded.startTicks) return unrelated("is not the one that was claimed");
-  if (boot === undefined) return unclear("the machine's boot id is hidden");
+  if (boot === undefined) {
+    const hint = "run this where /proc/sys/kernel/random/boot_id can be read";
+    return incomparable("the machine's boot id is hidden", hint);
+  }
   return { kind: "own", process };
 }
 
 function judgeByTime(process: Process, modified: number, exec: string | undefined): Verdict {
   const started = startedAt(process);
   const matches = exec === undefined ? undefined : runsProgram(process, exec);
+  const isFuture = modified > Date.now() + CLOCK_MARGIN_MS;
   const isLate = started === undefined || started > modified + CLOCK_MARGIN_MS;
-  if (matches === true || (!isLate && exec === undefined)) return { kind: "own", process };
-  const unclear = (reason: string, hint: string): Verdict => ({
-    kind: "unclear",
-    process,
-    reason,
-    hint,
-    isLate: started !== undefined && isLate,
-  });
+  const isThere = !isLate && !isFuture;
+  if (matches === true || (isThere && exec === undefined)) return { kind: "own", process };
   if (exec !== undefined && matches === undefined) {
-    return unclear("what it runs is hidden", RUN_WHERE_VISIBLE);
+    const hint = "leave out --exec, or run this as root, and where /proc shows that process";
+    return unclear(process, "what it runs is hidden", hint);
+  }
+  if (started === undefined) {
+    return unclear(process, "when it started is hidden", RUN_WHERE_VISIBLE);
+  }
+  const written = `the pidfile was last modified at ${utc(modified)}`;
+  if (isFuture) {
+    const reason = `${written}, which is in the future, so that its time proves nothing`;
+    return unclear(process, reason, exec === undefined ? EXEC_SETTLES : REMOVE_IF_STOPPED);
   }
   const runs = `runs ${programPath(process) ?? "a hidden program"}, not ${exec}`;
-  if (started === undefined) {
-    return unclear("when it started is hidden", RUN_WHERE_VISIBLE);
-  }
-  const start = `started at ${utc(started)}`;
-  if (!isLate) {
+  if (isThere) {
+    const reason = `it ${runs}, although it was running when ${written}`;
     return unclear(
-      `${runs}, but was running when the pidfile was last modified at ${utc(modified)}`,
-      "if it is the service, leave out --exec; if it is not, remove the pidfile",
+      process,
+      reason,
+      "leave out --exec if it is the service; otherwise remove the pidfile",
     );
   }
   if (exec !== undefined) return { kind: "unrelated", process, reason: runs };
-  return unclear(
-    `it ${start}, after the pidfile was last modified at ${utc(modified)}; ` +
-      "its PID was probably recycled, or the clock was set",
-    "--exec PATH, the program of the service, settles it",
-  );
+  const reason = `it started at ${utc(started)}, after ${written}; ` +
+    "its PID was probably recycled, or the clock was set";
+  return { ...unclear(process, reason, EXEC_SETTLES), isNewcomer: true };
 }
 
 /** Returns a sentence about an unclear process: who it is, and both facts. */

@@ -95,6 +95,30 @@ export function procHides(): boolean {
   return at < 0 || (options.includes("hidepid=") && !/hidepid=(0|off)/.test(options));
 }
 
+/** The PID namespace that lives as long as the boot. Source: PROC_PID_INIT_INO of the kernel. */
+const INITIAL_PID_NAMESPACE = 0xeffffffc;
+
+/** Returns the number of our PID namespace; undefined if it cannot be read. */
+export function pidNamespace(): number | undefined {
+  return namespaceOf("self");
+}
+
+/** Returns whether processes of another PID namespace are known to exist. */
+export function pidNamespaceExists(namespace: number): boolean {
+  if (namespace === INITIAL_PID_NAMESPACE) return true;
+  return Array.from(Deno.readDirSync("/proc"), ({ name }) => name)
+    .some((name) => /^\d+$/.test(name) && namespaceOf(name) === namespace);
+}
+
+function namespaceOf(process: string): number | undefined {
+  try {
+    const link = Deno.readLinkSync(`/proc/${process}/ns/pid`);
+    return Number(/^pid:\[(\d+)\]$/.exec(link)?.[1]) || undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /** Returns the id that the kernel drew at boot; undefined if it cannot be read. */
 export function bootId(): string | undefined {
   return readProc("sys/kernel/random/boot_id")?.trim() || undefined;

@@ -209,7 +209,7 @@ Deno.test("a kernel thread is not signalled", async () => {
   const signals = ["-f", "-o", log, "-e", "trace=kill,tkill,tgkill,pidfd_send_signal"];
   const inject = ["-e", "inject=kill,tkill,tgkill,pidfd_send_signal:error=EPERM"];
   const result = await run("strace", [...signals, ...inject, SIPID, "kill", "--pid-file", path]);
-  expectResult(result, { code: 0, stderr: "is a kernel thread and was not signalled; removed" });
+  expectResult(result, { code: 0, stderr: "is a kernel thread, and was not signalled; removed" });
   assert(!/kill\(|send_signal\(/.test(Deno.readTextFileSync(log)));
 });
 

@@ -1,7 +1,7 @@
 /** Which process a pidfile means: each row of the table in docs/reliability.md, for each command. */
 import { assertEquals, assertMatch } from "@std/assert";
 import { inPidNamespace } from "../namespaces.ts";
-import { TempDir } from "../support.ts";
+import { expectResult, run, Running, SIPID, sipid, TempDir } from "../support.ts";
 
 const STALE = `
 claim: exit 0, running
@@ -102,7 +102,7 @@ const ROWS: readonly Row[] = [
     seen: STALE,
     reports: [
       /was stale \(process \d+ \(sleep\) is not the one that was claimed\); claimed for process 1/,
-      /\(sleep\) is not the one that was claimed and was not signalled; removed/,
+      /\(sleep\) is not the one that was claimed, and was not signalled; removed/,
       /^dead: process \d+ \(sleep\) is not the one that was claimed; stale pidfile/,
       /is not the one that was claimed; see the log/,
     ],
@@ -124,10 +124,10 @@ const ROWS: readonly Row[] = [
       `spawn; ${CLAIM} $pid; sed -i "s/[0-9a-f-]\\{36\\}/$(cat /proc/sys/kernel/random/uuid)/" .web.pid.claim`,
     seen: STALE,
     reports: [
-      /is not the one that was claimed, before a reboot\); claimed/,
-      /is not the one that was claimed, before a reboot and was not signalled; removed/,
-      /^dead: process \d+ \(sleep\) is not the one that was claimed, before a reboot; stale/,
-      /is not the one that was claimed, before a reboot; see/,
+      /is not the one that was claimed, which ran before a reboot\); claimed/,
+      /is not the one that was claimed, which ran before a reboot, and was not signalled; rem/,
+      /^dead: process \d+ \(sleep\) is not the one that was claimed, which ran before a reboot; stale/,
+      /is not the one that was claimed, which ran before a reboot; see/,
     ],
   },
   {
@@ -145,7 +145,7 @@ const ROWS: readonly Row[] = [
     seen: UNCLEAR,
     reports: [
       /already exists: .*; but the machine's boot id is hidden, so it cannot be compared with the/,
-      /the machine's boot id is hidden, .*; nothing was signalled; run this as root, and where/,
+      /the machine's boot id is hidden, .*; nothing was signalled; run this where \/proc\/sys\/kernel/,
       /^unknown: .*the machine's boot id is hidden/,
       /warning: .*the machine's boot id is hidden[^]*healthcheck unhealthy/,
     ],
@@ -168,8 +168,8 @@ const ROWS: readonly Row[] = [
     options: "--exec /bin/true",
     seen: UNCLEAR,
     reports: [
-      /already exists: .*; but runs \S+\/sleep, not \/bin\/true, but was running when/,
-      /runs \S+\/sleep, not \/bin\/true, but was running when the pidfile was last modified at .*; nothing was signalled; if it is the service, leave out --exec; if it is not, remove the pidfile/,
+      /already exists: .*; but it runs \S+\/sleep, not \/bin\/true, although it was running when/,
+      /runs \S+\/sleep, not \/bin\/true, although it was running when the pidfile was last modified at .*; nothing was signalled; leave out --exec if it is the service; otherwise remove the pidfile/,
       /^unknown: .*runs \S+\/sleep, not \/bin\/true/,
       /warning: .*runs \S+\/sleep, not \/bin\/true[^]*healthcheck unhealthy/,
     ],
@@ -188,7 +188,7 @@ const ROWS: readonly Row[] = [
     seen: STALE,
     reports: [
       /was stale \(process \d+ \(sleep\) runs \S+\/sleep, not \/bin\/true\); claimed/,
-      /runs \S+\/sleep, not \/bin\/true and was not signalled; removed the stale pidfile/,
+      /runs \S+\/sleep, not \/bin\/true, and was not signalled; removed the stale pidfile/,
       /^dead: process \d+ \(sleep\) runs \S+\/sleep, not \/bin\/true; stale/,
       /runs \S+\/sleep, not \/bin\/true; see the log/,
     ],
@@ -198,9 +198,9 @@ const ROWS: readonly Row[] = [
     arrange: OLD,
     seen: UNCLEAR,
     reports: [
-      /already exists: .*; but it started at .*, after .* or the clock was set; --exec PATH/,
-      /its PID was probably recycled, or the clock was set; nothing was signalled; --exec PATH/,
-      /^unknown: .*its PID was probably recycled, or the clock was set; --exec PATH/,
+      /already exists: .*; but it started at .*, after .* or the clock was set; --exec PATH settles it/,
+      /its PID was probably recycled, or the clock was set; nothing was signalled; --exec PATH settles it/,
+      /^unknown: .*its PID was probably recycled, or the clock was set; --exec PATH settles it/,
       /warning: .*its PID was probably recycled, or the clock was set[^]*healthcheck unhealthy/,
     ],
   },
@@ -210,8 +210,49 @@ const ROWS: readonly Row[] = [
     seen: OWN,
   },
   {
-    situation: "the record of an earlier content, and an old PID",
+    situation: "a claimed process whose pidfile was touched",
     arrange: `spawn; ${CLAIM} $pid; touch -d '1 hour ago' web.pid`,
+    seen: OWN,
+  },
+  {
+    situation: "another process with the PID of a claimed one, and a pidfile that was touched",
+    arrange: `spawn; ${CLAIM} $pid; end $pid; recycle $pid; touch web.pid`,
+    seen: UNCLEAR,
+    reports: [
+      /already exists: .*; but the claim record names an earlier process with this PID, but/,
+      /was modified after the claim; nothing was signalled; if the service is not running, remove/,
+      /^unknown: .*the claim record names an earlier process with this PID/,
+      /warning: .*the claim record names an earlier process[^]*healthcheck unhealthy/,
+    ],
+  },
+  {
+    situation: "another process with the PID of a claimed one, and a copy of its directory",
+    arrange: `spawn; ${CLAIM} $pid; end $pid; recycle $pid
+              cp web.pid copy; mv copy web.pid`,
+    seen: UNCLEAR,
+  },
+  {
+    situation: "no record, and a pidfile that was modified in the future",
+    arrange: `${NEW}; touch -d '1 hour' web.pid`,
+    seen: UNCLEAR,
+    reports: [
+      /already exists: .*; but the pidfile was last modified at .*, which is in the future, so/,
+      /in the future, so that its time proves nothing; nothing was signalled; --exec PATH settles/,
+      /^unknown: .*in the future, so that its time proves nothing/,
+      /warning: .*in the future, so that its time proves nothing[^]*healthcheck unhealthy/,
+    ],
+  },
+  {
+    situation: "no record, and a pidfile that was modified in the future, --exec matches",
+    arrange: `${NEW}; touch -d '1 hour' web.pid`,
+    options: "--exec /bin/sleep",
+    seen: OWN,
+  },
+  {
+    situation:
+      "no record, and a pidfile that was modified in the future, --exec names another program",
+    arrange: `${NEW}; touch -d '1 hour' web.pid`,
+    options: "--exec /bin/true",
     seen: UNCLEAR,
   },
 ];
@@ -240,3 +281,52 @@ for (const { situation, arrange, options = "", seen, reports } of ROWS) {
     assertEquals(isWarned, seen === UNCLEAR, logs[3]);
   });
 }
+
+Deno.test("a claim made in another PID namespace is left to that namespace while it exists", async () => {
+  using dir = new TempDir();
+  const path = dir.file("web.pid");
+  // Its PIDs are small numbers, which mean other processes here.
+  await using container = await Running.start("unshare", [
+    ...["--pid", "--fork", "--mount-proc", "--kill-child=SIGKILL", "sh", "-c"],
+    `sleep 600 & ${SIPID} claim --pid $! --pid-file ${path} && echo ready; wait`,
+  ]);
+  const before = Deno.readTextFileSync(path);
+  const reason =
+    "it was claimed in another PID namespace, such as a container's, which still exists";
+  const hint = "run this in that namespace";
+  const all: [number, string[]][] = [
+    [1, ["kill"]],
+    [1, ["claim", "--pid", String(Deno.pid)]],
+    [1, ["wait-until-gone", "--timeout", "0s"]],
+    [1, ["signal", "--signal", "HUP"]],
+    [1, ["wait-until-healthy", "--url", "tcp://127.0.0.1:2"]],
+  ];
+  for (const [code, args] of all) {
+    const stderr = [reason, hint];
+    expectResult(await sipid(...args, "--pid-file", path), { code, stderr });
+  }
+  const status = await sipid("status", "--pid-file", path);
+  expectResult(status, { code: 4, stdout: `${reason}; ${hint}` });
+  assertEquals(Deno.readTextFileSync(path), before);
+
+  // Once the namespace has gone, so has the process.
+  container.kill("SIGKILL");
+  await container.status;
+  expectResult(await sipid("claim", "--pid", String(Deno.pid), "--pid-file", path), { code: 0 });
+  assertEquals(Deno.readTextFileSync(path), String(Deno.pid));
+});
+
+Deno.test("a claim made in the machine's own PID namespace is left to it in a container", async () => {
+  // Only the machine itself can tell that it is not a container.
+  const isMachine = Deno.readLinkSync("/proc/self/ns/pid") === "pid:[4026531836]";
+  using dir = new TempDir();
+  const path = dir.file("web.pid");
+  const pid = String(Deno.pid);
+  expectResult(await sipid("claim", "--pid", pid, "--pid-file", path), { code: 0 });
+  const script = `${SIPID} kill --pid-file ${path}`;
+  const result = await run("unshare", ["--pid", "--fork", "--mount-proc", "sh", "-c", script]);
+  expectResult(result, {
+    code: isMachine ? 1 : 0,
+    stderr: isMachine ? "it was claimed in another PID namespace" : "removed the stale pidfile",
+  });
+});

@@ -143,7 +143,7 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
     ],
     [
       "sipid kill --pid-file locked.pid",
-      "sipid kill: locked.pid: process 2147483647 is not running; kept locked.pid: another process is locking locked.pid: process PID (sleep) of root; wait for it to exit, or find it with: fuser -v locked.pid; the next claim will replace it",
+      "sipid kill: locked.pid: process 2147483647 is not running; kept locked.pid: another process is locking locked.pid: process PID (sleep) of root; a later claim or kill replaces it",
     ],
     [
       "sipid kill --pid-file web.pid",
@@ -307,7 +307,7 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
     ],
     [
       "$NOBODY sipid status --pid-file root.pid --exec /bin/true",
-      "unknown: root.pid: process PID (sleep) may not be the process that the pidfile means: what it runs is hidden; run this as root, and where /proc shows that process",
+      "unknown: root.pid: process PID (sleep) may not be the process that the pidfile means: what it runs is hidden; leave out --exec, or run this as root, and where /proc shows that process",
     ],
     ["sipid status --pid-file web.pid", "running PID (sleep), up 5ms"],
     [

@@ -187,7 +187,7 @@ Deno.test("--exec: an unrelated process does not block a claim, is not signalled
   Deno.utimeSync(path, hourAgo, hourAgo);
   expectResult(await sipid("kill", "--pid-file", path, ...exec), {
     code: 0,
-    stderr: `${path}: ${other} and was not signalled; removed the stale pidfile`,
+    stderr: `${path}: ${other}, and was not signalled; removed the stale pidfile`,
   });
   assertEquals([...Deno.readDirSync(dir.path)], []);
   assert(isRunning(unrelated.pid));
@@ -233,7 +233,7 @@ Deno.test("--exec: an unprivileged user cannot read what root runs, and status s
   expectResult(await asNobody(SIPID, ["status", ...exec]), {
     code: 4,
     stdout:
-      /^unknown: .*: process \d+ \(.*\) may not be the process .*: what it runs is hidden; run/,
+      /^unknown: .*: process \d+ \(.*\) may not be the process .*: what it runs is hidden; leave out --exec, or run this as root/,
   });
 });
 
