@@ -5,7 +5,7 @@ import { formatDuration } from "../lib/duration.ts";
 import { CommandError } from "../lib/errors.ts";
 import { createDirectory, type ExistingPidfile, judgePidfile } from "../lib/pidfile/pidfile.ts";
 import { withLock } from "../lib/pidfile/pidfile.ts";
-import { untrustedOwnerReason } from "../lib/pidfile/trust.ts";
+import { refuseForeignSymlinks, untrustedOwnerReason } from "../lib/pidfile/trust.ts";
 import type { Verdict } from "../lib/process/identity.ts";
 import type { Pid } from "../lib/process/pid.ts";
 import { describe, type Process, startedAt } from "../lib/process/process.ts";
@@ -33,6 +33,7 @@ export const claim: Definition = command({
   ],
   async run({ pid, "pid-file": path, exec }) {
     // 1. Create the directory.
+    refuseForeignSymlinks(path);
     createDirectory(path);
     // 2. Lock the pidfile, until the PID is written.
     await withLock(path, { create: true }, (file) => {

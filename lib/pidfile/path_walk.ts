@@ -43,7 +43,33 @@ export function resolvedPath(path: string): string {
  * another way
  */
 export function walkPath(path: string): Component[] {
-  const components = [examine("/", Deno.lstatSync)];
+  const components: Component[] = [];
+  const end = walk(path, components);
+  // A link such as /proc/812/root leads elsewhere than its text says.
+  const parent = examine(absolutePath(path).replace(/[^/]*$/, ""), Deno.statSync);
+  if (end.dev !== parent.dev || end.ino !== parent.ino) {
+    throw new CommandError(
+      `${shellQuote(path)}: its directory is not ${shellQuote(end.path)}, where its path leads; ` +
+        "use a path without links of /proc",
+    );
+  }
+  return components;
+}
+
+/** Returns the symlinks on the way to `path`, up to the first name that does not exist. */
+export function findSymlinks(path: string): Component[] {
+  const components: Component[] = [];
+  try {
+    walk(path, components);
+  } catch (error) {
+    if (!(error instanceof CommandError)) throw error;
+  }
+  return components.filter(({ isSymlink }) => isSymlink);
+}
+
+/** Collects the components as far as they exist, and returns the directory at their end. */
+function walk(path: string, components: Component[]): Component {
+  components.push(examine("/", Deno.lstatSync));
   const names = absolutePath(path).split("/").slice(1, -1);
   let directory = "";
   let symlinks = 0;
@@ -70,16 +96,7 @@ export function walkPath(path: string): Component[] {
     if (target.startsWith("/")) directory = "";
     names.unshift(...target.split("/"));
   }
-  // A link such as /proc/812/root leads elsewhere than its text says.
-  const end = examine(`${directory}/`, Deno.lstatSync);
-  const parent = examine(absolutePath(path).replace(/[^/]*$/, ""), Deno.statSync);
-  if (end.dev !== parent.dev || end.ino !== parent.ino) {
-    throw new CommandError(
-      `${shellQuote(path)}: its directory is not ${shellQuote(end.path)}, where its path leads; ` +
-        "use a path without links of /proc",
-    );
-  }
-  return components;
+  return examine(`${directory}/`, Deno.lstatSync);
 }
 
 function examine(path: string, stat: (path: string) => Deno.FileInfo): Component {

@@ -65,7 +65,7 @@ export interface LockedPidfile {
   /** Replaces the content by the digits of a PID, and records which process has it now. */
   write(pid: Pid): void;
   /**
-   * Removes it, with its claim record, or empties it where its owner may not remove it.
+   * Removes it, with its claim record, or empties it where it cannot be removed.
    *
    * @throws {CommandError} neither can be done
    */
@@ -191,7 +191,7 @@ function removeOrEmpty(path: string, file: Deno.FsFile): "removed" | "emptied" {
     Deno.removeSync(path);
     return "removed";
   } catch (error) {
-    const isForbidden = ["EACCES", "EPERM"].includes(errnoOf(error) ?? "");
+    const isForbidden = ["EACCES", "EPERM", "EBUSY"].includes(errnoOf(error) ?? "");
     if (isForbidden && emptyFile(file)) return "emptied";
     throw toCommandError(`cannot remove ${shellQuote(path)}`, error);
   }

@@ -1,7 +1,13 @@
 /** Finding what a pidfile allows to signal: its own process, or the group that this leads. */
 import { CommandError } from "../errors.ts";
 import { explain } from "../process/identity.ts";
-import { describe, type HeldProcess, holdProcess, type Process } from "../process/process.ts";
+import {
+  describe,
+  type HeldProcess,
+  holdProcess,
+  isRunning,
+  type Process,
+} from "../process/process.ts";
 import { findGroup, Leftovers, type ProcessGroup } from "../process/process_group.ts";
 import { type Outcome, processTarget, type Target } from "../process/schedule.ts";
 import { shellQuote } from "../shell_quote.ts";
@@ -208,7 +214,13 @@ function choose(
   if (group === undefined || typeof group === "string") {
     const name = describe(process);
     const warning = group && `${name} ${group}; only the process itself is signalled`;
-    return { target: processTarget(process), name, isGroup: false, warning };
+    const alone = processTarget(process);
+    const send = (signal: Deno.Signal): Outcome => {
+      // Each time: it may since have started a program of another user.
+      if (isRunning(process)) check(process);
+      return alone.send(signal);
+    };
+    return { target: { ...alone, send }, name, isGroup: false, warning };
   }
   group.running().forEach(check);
   const name = describe(process).replace("process", "process group");

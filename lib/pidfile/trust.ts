@@ -11,10 +11,11 @@ import {
   type Users,
   usersOf,
 } from "../process/process.ts";
+import { CommandError } from "../errors.ts";
 import { shellQuote } from "../shell_quote.ts";
 import { groupName, userName } from "../users.ts";
 import { GROUP_WRITE, octal, OTHERS_WRITE, STICKY } from "./modes.ts";
-import { type Component, walkPath } from "./path_walk.ts";
+import { type Component, findSymlinks, walkPath } from "./path_walk.ts";
 import type { ExistingPidfile, PidfileState } from "./pidfile.ts";
 
 /** Why a pidfile is not trusted, and what changes that. */
@@ -108,7 +109,7 @@ function untrustedComponent(
       hint: `chmod o-w ${place}`,
     };
   }
-  if ((mode & GROUP_WRITE) === 0 || gid === 0 || isSafeForGroup(gid, state, users)) {
+  if ((mode & GROUP_WRITE) === 0 || isSafeForGroup(gid, state, users)) {
     return undefined;
   }
   return {
@@ -138,6 +139,23 @@ function butNot(target: Process): string {
   return usersOf(target) === undefined
     ? `and the owner of ${describe(target)} is hidden`
     : `but ${describe(target)} is not`;
+}
+
+/**
+ * Refuses to change files through a symlink of another user, who could lead it elsewhere: root would
+ * create or remove there what they cannot.
+ *
+ * @throws {CommandError} there is such a symlink on the way
+ */
+export function refuseForeignSymlinks(path: string): void {
+  const link = findSymlinks(path).find(({ uid }) => ![0, effectiveUser()].includes(uid));
+  if (link === undefined) return;
+  throw new CommandError(
+    `${shellQuote(path)}: its symlink ${shellQuote(link.path)} is owned by ${
+      userName(link.uid)
+    }, ` +
+      "who could lead it elsewhere; use a path without it",
+  );
 }
 
 /**

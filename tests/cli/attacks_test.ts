@@ -403,3 +403,23 @@ testAsRoot(
     assertEquals(Deno.statSync(dir.file(".web.pid.claim")).uid, 0);
   },
 );
+
+testAsRoot("claim and kill change nothing through a symlink of another user", async () => {
+  using dir = new TempDir();
+  Deno.mkdirSync(dir.file("etc"));
+  Deno.writeTextFileSync(dir.file("etc/web.pid"), "2147483647");
+  Deno.symlinkSync(dir.file("etc"), dir.file("run"));
+  const chown = new Deno.Command("chown", { args: ["-h", "65534", dir.file("run")] });
+  assertEquals((await chown.output()).code, 0);
+  for (const path of ["run/web.pid", "run/x/y/web.pid"].map((name) => dir.file(name))) {
+    const args = ["claim", "--pid", String(Deno.pid), "--pid-file", path];
+    const stderr = `${path}: its symlink ${dir.file("run")} is owned by nobody, who could lead it`;
+    expectResult(await sipid(...args), { code: 1, stderr });
+  }
+  expectResult(await sipid("kill", "--pid-file", dir.file("run/web.pid")), {
+    code: 1,
+    stderr: "who could lead it elsewhere; use a path without it",
+  });
+  assertEquals([...Deno.readDirSync(dir.file("etc"))].map(({ name }) => name), ["web.pid"]);
+  assertEquals(Deno.readTextFileSync(dir.file("etc/web.pid")), "2147483647");
+});

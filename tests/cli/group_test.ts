@@ -208,7 +208,7 @@ Deno.test("kill --group of a process that leads no group stops the process alone
   expectResult(await kill(path), {
     code: 0,
     stderr: [
-      `warning: process ${member} (sleep) leads no process group; only the process itself is meant`,
+      `warning: process ${member} (sleep) leads no process group; only the process itself is signalled`,
       `sent SIGTERM to process ${member} (sleep)`,
     ],
   });

@@ -407,7 +407,7 @@ Deno.test("kill stops the process but keeps a pidfile that stays locked, and rep
     code: 0,
     stderr: [
       `kept ${path}: another process is locking ${path}: process ${locker.pid} (`,
-      "the next claim will replace it",
+      "; a later claim or kill replaces it",
     ],
   });
   assertLess(ms, 500 + SLACK_MS);

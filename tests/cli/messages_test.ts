@@ -76,11 +76,11 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
     ],
     [
       "touch -d '1 hour ago' web.pid; sipid claim --pid 17 --pid-file web.pid",
-      "sipid claim: process PID (web.pid) already exists: sleep, running since TIME (0s); but it started at TIME, after the pidfile was last modified at TIME; its PID was probably recycled, or the clock was set; --exec PATH, the program of the service, settles it",
+      "sipid claim: process PID (web.pid) already exists: sleep, running since TIME (0s); but it started at TIME, after the pidfile was last modified at TIME; its PID was probably recycled, or the clock was set; --exec PATH settles it, if nothing else runs the program of the service",
     ],
     [
       "sipid claim --pid 17 --pid-file web.pid --exec /bin/true",
-      "sipid claim: process PID (web.pid) already exists: sleep, running since TIME (0s); but runs /bin/sleep, not /bin/true, but was running when the pidfile was last modified at TIME; if it is the service, leave out --exec; if it is not, remove the pidfile",
+      "sipid claim: process PID (web.pid) already exists: sleep, running since TIME (0s); but it runs /bin/sleep, not /bin/true, although it was running when the pidfile was last modified at TIME; leave out --exec if it is the service; otherwise remove the pidfile",
     ],
     [
       "sipid claim --pid 17 --pid-file web.pid --exec /nonexistent",
@@ -122,11 +122,11 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
   kill: [
     [
       "touch -d '1 hour ago' web.pid; sipid kill --pid-file web.pid",
-      "sipid kill: web.pid: process PID (sleep) may not be the process that the pidfile means: it started at TIME, after the pidfile was last modified at TIME; its PID was probably recycled, or the clock was set; nothing was signalled; --exec PATH, the program of the service, settles it",
+      "sipid kill: web.pid: process PID (sleep) may not be the process that the pidfile means: it started at TIME, after the pidfile was last modified at TIME; its PID was probably recycled, or the clock was set; nothing was signalled; --exec PATH settles it, if nothing else runs the program of the service",
     ],
     [
       "touch -d '1 hour ago' web.pid; sipid kill --pid-file web.pid --exec /bin/true",
-      "sipid kill: web.pid: process PID (sleep) runs /bin/sleep, not /bin/true and was not signalled; removed the stale pidfile",
+      "sipid kill: web.pid: process PID (sleep) runs /bin/sleep, not /bin/true, and was not signalled; removed the stale pidfile",
     ],
     ["sipid kill --pid-file none.pid", "sipid kill: none.pid: does not exist; nothing to kill"],
     [
@@ -153,7 +153,7 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
     ],
     [
       "sipid kill --pid-file web.pid --exec /bin/true",
-      "sipid kill: web.pid: process PID (sleep) may not be the process that the pidfile means: runs /bin/sleep, not /bin/true, but was running when the pidfile was last modified at TIME; nothing was signalled; if it is the service, leave out --exec; if it is not, remove the pidfile",
+      "sipid kill: web.pid: process PID (sleep) may not be the process that the pidfile means: it runs /bin/sleep, not /bin/true, although it was running when the pidfile was last modified at TIME; nothing was signalled; leave out --exec if it is the service; otherwise remove the pidfile",
     ],
     [
       "$NOBODY sipid kill --pid-file root.pid",
@@ -244,12 +244,12 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
     ],
     [
       "sipid signal --pid-file web.pid --signal 18 --group",
-      "sipid signal: warning: process PID (sleep) leads no process group; only the process itself is meant",
+      "sipid signal: warning: process PID (sleep) leads no process group; only the process itself is signalled",
       "sipid signal: sent SIGCONT to process PID (sleep)",
     ],
     [
       "setsid sh -c 'echo $$ >own.pid; sipid signal --pid-file own.pid --signal CONT --group; :'",
-      "sipid signal: warning: process PID (sleep) leads the process group that sipid itself is in; only the process itself is meant",
+      "sipid signal: warning: process PID (sleep) leads the process group that sipid itself is in; only the process itself is signalled",
       "sipid signal: sent SIGCONT to process PID (sleep)",
     ],
     [
@@ -279,7 +279,8 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
       "sipid wait-until-gone: web.pid: process PID (sleep) is still running after 5ms",
     ],
     [
-      "{ sleep 0.3; kill $JOB; } & sipid wait-until-gone --pid-file web.pid",
+      "sipid wait-until-gone --pid-file web.pid & " +
+      "until ls -l /proc/$!/fd | grep -q pidfd; do sleep 0.01; done; kill $JOB; wait $!",
       "sipid wait-until-gone: web.pid: process PID (sleep) has exited",
     ],
     [
@@ -288,7 +289,7 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
     ],
     [
       "sipid wait-until-gone --pid-file web.pid --timeout 50ms --exec /bin/true",
-      "sipid wait-until-gone: warning: process PID (sleep) may not be the process that the pidfile means: runs /bin/sleep, not /bin/true, but was running when the pidfile was last modified at TIME; it is waited for; if it is the service, leave out --exec; if it is not, remove the pidfile",
+      "sipid wait-until-gone: warning: process PID (sleep) may not be the process that the pidfile means: it runs /bin/sleep, not /bin/true, although it was running when the pidfile was last modified at TIME; it is waited for; leave out --exec if it is the service; otherwise remove the pidfile",
       "sipid wait-until-gone: web.pid: process PID (sleep) is still running after 5ms",
     ],
     [
@@ -299,7 +300,7 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
   status: [
     [
       "touch -d '1 hour ago' web.pid; sipid status --pid-file web.pid",
-      "unknown: web.pid: process PID (sleep) may not be the process that the pidfile means: it started at TIME, after the pidfile was last modified at TIME; its PID was probably recycled, or the clock was set; --exec PATH, the program of the service, settles it",
+      "unknown: web.pid: process PID (sleep) may not be the process that the pidfile means: it started at TIME, after the pidfile was last modified at TIME; its PID was probably recycled, or the clock was set; --exec PATH settles it, if nothing else runs the program of the service",
     ],
     [
       "touch -d '1 hour ago' web.pid; sipid status --pid-file web.pid --exec /bin/true",
@@ -460,7 +461,7 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
     ],
     [
       "sipid wait-until-healthy --url http://127.0.0.1:2/ --pid-file web.pid --exec /bin/true --timeout 300ms",
-      "sipid wait-until-healthy: warning: web.pid: process PID (sleep) may not be the process that the pidfile means: runs /bin/sleep, not /bin/true, but was running when the pidfile was last modified at TIME; if it is the service, leave out --exec; if it is not, remove the pidfile",
+      "sipid wait-until-healthy: warning: web.pid: process PID (sleep) may not be the process that the pidfile means: it runs /bin/sleep, not /bin/true, although it was running when the pidfile was last modified at TIME; leave out --exec if it is the service; otherwise remove the pidfile",
       "sipid wait-until-healthy: waiting for http://127.0.0.1:2/: connection refused",
       "sipid wait-until-healthy: healthcheck unhealthy (url 'http://127.0.0.1:2/' was not healthy after N attempts): connection refused",
     ],
@@ -826,7 +827,20 @@ const UNPROVOKED: Readonly<Record<string, string>> = {
   "in a hidden state": "takes a process that survives SIGKILL and that /proc hides",
   "in uninterruptible sleep, waiting for a device or a file server": "takes a broken device",
   "a zombie whose other threads are running": "takes a broken device, and threads that wait for it",
-  "is not the one that was claimed, before a reboot": "see identity_test.ts",
+  "is not the one that was claimed, which ran before a reboot": "see identity_test.ts",
+  "the claim record names an earlier process with this PID, but the pidfile was modified after the claim":
+    "see identity_test.ts",
+  "…, which is in the future, so that its time proves nothing": "see identity_test.ts",
+  "it was claimed in another PID namespace, such as a container's, which still exists":
+    "see identity_test.ts",
+  "run this in that namespace": "the hint of the former",
+  "--exec PATH settles it, if nothing else runs the program of the service": "see identity_test.ts",
+  "it …, although it was running when …": "see identity_test.ts",
+  "leave out --exec if it is the service; otherwise remove the pidfile": "the hint of the former",
+  "run this where /proc/sys/kernel/random/boot_id can be read": "see identity_test.ts",
+  "if the service is not running, remove the pidfile": "see identity_test.ts",
+  "…: its symlink … is owned by …, who could lead it elsewhere; use a path without it":
+    "see attacks_test.ts",
   "its start time is hidden": "see identity_test.ts",
   "the machine's boot id is hidden": "see identity_test.ts",
   "…, so it cannot be compared with the claim record": "see identity_test.ts",
@@ -835,8 +849,9 @@ const UNPROVOKED: Readonly<Record<string, string>> = {
   "a hidden program": "takes a program that only root may read, of a process of another user",
   "and the owner of … is hidden": "takes a root without a view of /proc",
   "…: its … … is owned by …, …": "takes a directory of another user; see trust_test.ts",
-  "keep the pidfile in a directory of root's": "the hint of the former",
-  "run this as the user of that process, or remove the pidfile": "a hint; see trust_test.ts",
+  "but … is not": "part of the former",
+  "chown root …, or keep the pidfile in a directory of root's": "the hint of the former",
+  "if that process is the service, chown root …; otherwise remove it": "a hint; see trust_test.ts",
   "…: can be replaced by group … (… has mode …), which may not signal …":
     "takes a directory of another group; see trust_test.ts",
   "chmod g-w …, or write the pidfile with sipid claim": "the hint of the former",
@@ -874,7 +889,7 @@ const FRAGMENTS: Readonly<Record<string, string>> = {
   ", up …": "of a running process, in `status`",
   "running ………": "of a running process, in `status`",
   "… attempt…": "counts the probes of a wait",
-  "removed …": "by `kill`: a pidfile",
+
   "warning: …": "before what `kill` refuses",
   "warning: …; …": "before what `kill` refuses",
   "… is …": "the state of a process that survived SIGKILL",

@@ -256,7 +256,7 @@ Deno.test("pidproxy without --group leaves the workers alone", async () => {
 Deno.test("pidproxy --group warns of a daemon that leads no group", async () => {
   await using proxied = await Proxied.start(background(), { flags: GROUP });
   await proxied.logged(
-    /warning: process \d+ \(deno\) leads no process group; only the process itself is meant\n/,
+    /warning: process \d+ \(deno\) leads no process group; only the process itself is signalled\n/,
   );
   proxied.running.kill("SIGTERM");
   expectResult(await proxied.result(), { code: 0 });
