@@ -7,20 +7,21 @@ import type { Typo } from "../errors.ts";
  * A word is near if at most a third of its characters are wrong.
  */
 export function suggestion({ typed, known }: Typo): string {
-  const [nearest] = known.map((word) => ({
-    word,
-    errors: distance(typed.toLowerCase(), word.toLowerCase()),
-  }))
-    .filter(({ word, errors }) => errors <= Math.ceil(Math.max(typed.length, word.length) / 3))
+  const [nearest] = known.flatMap((word) => {
+    const limit = Math.ceil(Math.max(typed.length, word.length) / 3);
+    const errors = distance(typed.toLowerCase(), word.toLowerCase(), limit);
+    return errors === undefined ? [] : [{ word, errors }];
+  })
     .sort((a, b) => a.errors - b.errors);
   return nearest === undefined ? "" : `; did you mean ${nearest.word}?`;
 }
 
 /**
- * Counts the characters that are wrong, missing, superfluous or swapped with their neighbour.
+ * Counts the characters that are wrong, missing, superfluous or swapped with their neighbour;
+ * returns undefined as soon as they are more than `limit`.
  * Source: the optimal string alignment distance.
  */
-function distance(one: string, other: string): number {
+function distance(one: string, other: string, limit: number): number | undefined {
   const rows = [Array.from({ length: other.length + 1 }, (_, k) => k)];
   for (let i = 1; i <= one.length; i++) {
     const row = [i];
@@ -34,7 +35,10 @@ function distance(one: string, other: string): number {
         isSwapped ? rows[i - 2]![k - 2]! + 1 : Infinity,
       );
     }
+    // A swap looks back at two rows.
+    if (Math.min(...row, ...rows.at(-1)!) > limit) return undefined;
     rows.push(row);
   }
-  return rows[one.length]![other.length]!;
+  const errors = rows[one.length]![other.length]!;
+  return errors <= limit ? errors : undefined;
 }
