@@ -14,7 +14,7 @@ export DENO_TLS_CA_STORE ?= system,mozilla
 
 task = deno=$$(DENO='$(DENO)' DENO_VERSION='$(DENO_VERSION)' sh toolchain/find_deno.sh) && "$$deno" task --quiet
 
-.PHONY: build demo test e2e stress bench next newest check docs release fmt install clean help
+.PHONY: build demo test e2e recipes stress bench next newest check docs release fmt install clean help
 
 build: ## the toolchain and dist/sipid (the default)
 	@$(task) build
@@ -27,6 +27,9 @@ test: ## check, build, and run the tests of lib and of dist/sipid; as root, inst
 
 e2e: ## run it with real Monit, Supervisor, MariaDB and nginx; as root, installs them
 	@$(task) e2e
+
+recipes: ## run every code block of docs/recipes under Monit and Supervisor; ARGS="redis nginx" chooses
+	@ARGS='$(ARGS)' $(task) recipes
 
 stress: ## try to break each promise; ARGS="[--seed N] [long] [PART ...]"; about two minutes, long: fifteen
 	@ARGS='$(ARGS)' $(task) stress
