@@ -88,6 +88,19 @@ export const recipes: readonly Recipe[] = [
     leaves: [],
   },
   {
+    name: "report",
+    program: "job",
+    ways: ["plain scripts"],
+    extra: {
+      "cron runs it": `
+        /opt/report/ctl stop
+        cron -f & cron=$!
+        sipid wait-until-healthy --timeout 90s --pid-file /run/sipid/report.pid -- true
+        kill $cron`,
+    },
+    leaves: ["/run/crond.pid", "/run/crond.reboot"],
+  },
+  {
     name: "postgresql",
     program: "postgres",
     prepare: "[ -d /var/lib/postgresql/15/main ] || pg_createcluster 15 main",
@@ -147,6 +160,12 @@ JAVA
       ecj -17 -proc:none App.java
       mkdir META-INF && echo 'Main-Class: App' >META-INF/MANIFEST.MF
       python3 -m zipfile -c app.jar META-INF App.class`,
+    extra: {
+      "QUIT prints the stacks": `
+        /opt/jvm/ctl stacks
+        sipid wait-until-healthy --timeout 10s --polling-frequency 50ms -- \
+          grep -q 'Full thread dump' /var/log/jvm.log`,
+    },
     leaves: [],
   },
 ];

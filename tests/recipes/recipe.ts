@@ -18,6 +18,10 @@ export interface Recipe {
   readonly program: string;
   /** The pidfile that it writes itself. */
   readonly ownPidFile?: string;
+  /** The ways that its page has; none: all. */
+  readonly ways?: readonly string[];
+  /** Scripts that test what only this page promises, by what that is. */
+  readonly extra?: Readonly<Record<string, string>>;
   /** A script that makes the machine what the reader's is: packages are installed. */
   readonly prepare?: string;
   /** A script that writes data, and one that prints it, which must be `kept`. */

@@ -14,6 +14,7 @@ const RESTART_LIMIT_MS = 10_000;
 
 /** Registers the tests of a recipe. */
 export function testRecipe(recipe: Recipe, way: Way): void {
+  if (recipe.ways?.includes(way.name) === false) return;
   Deno.test(`${recipe.name}: ${way.name}`, async (test) => {
     await using machine = await bootWith(way, recipe);
     const scenarios = new Scenarios(recipe, way, machine);
@@ -47,6 +48,12 @@ class Scenarios {
           () => this.#reloads(),
         ],
       ] as [string, () => Promise<void>][]),
+      ...Object.entries(recipe.extra ?? {}).map(([name, script]): [string, () => Promise<void>] => [
+        name,
+        async () => {
+          await this.machine.sh(script);
+        },
+      ]),
       [
         `stop with its own signal${
           recipe.data === undefined ? "" : ", and the data is there after"
