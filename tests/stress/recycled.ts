@@ -73,7 +73,10 @@ export const clock: Part = async ({ dir, long, random }) => {
     for (let round = 0; round < rounds; round++) {
       const base = `${dir}/${name}-${round}`;
       await using job = new Job(IGNORES_TERM);
-      Deno.writeTextFileSync(`${base}.pid`, String(job.pid));
+      // A claim depends on no clock; without its record a clock that jumps makes the PID unclear.
+      const claim = ["claim", "--pid", String(job.pid), "--pid-file", `${base}.pid`];
+      const claimed = await run(SIPID, claim);
+      if (claimed.code !== 0) broken("it is claimed", claimed);
       await delay(50);
       const limit = 1_000 + random.below(1_000);
       const args = name === "kill"
