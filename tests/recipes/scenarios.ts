@@ -304,9 +304,13 @@ class Scenarios {
     assertEquals(machine.ports(), [], "no port is taken");
     const allowed = [
       ...[`/opt/${recipe.name}/`, `/var/log/${recipe.name}.log`, "/usr/local/bin/sipid", "/etc/"],
-      ...[`${this.#pidFile}`, `/run/sipid/.${recipe.name}.pid.claim`].filter(() =>
-        way.name === "Supervisor"
-      ),
+      // Supervisor stops with a signal only: the pidfiles are left for the next claim.
+      ...(way.name === "Supervisor"
+        ? [recipe.name, `${recipe.name}-own`].flatMap((name) => [
+          `/run/sipid/${name}.pid`,
+          `/run/sipid/.${name}.pid.claim`,
+        ])
+        : []),
       ...way.leaves,
       ...recipe.leaves,
     ];
