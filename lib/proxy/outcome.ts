@@ -37,15 +37,16 @@ export interface Facts {
 /** Returns the exit status, and the reason for a failure that is not the command's. */
 export function outcomeOf(facts: Facts): { readonly status: number; readonly reason?: string } {
   const { exit: { code, signal }, daemon, waitMs } = facts;
-  if (facts.isStopRequested) {
+  const needsDaemon = code === 0 && waitMs > 0;
+  if (facts.isStopRequested && (daemon !== undefined || facts.isCommandStopped || !needsDaemon)) {
     // What it did by itself is passed on: hiding a failure to stop would help nobody.
     const hasStopped = daemon !== undefined || (signal !== null && facts.isCommandStopped);
     return { status: hasStopped ? 0 : code };
   }
-  const needsDaemon = code === 0 && waitMs > 0;
   if (!facts.isBackground && !needsDaemon) return { status: code };
   const reason = daemon === undefined
-    ? `the command exited and left no daemon within ${formatDuration(waitMs)}: ${facts.doubt}`
+    ? `the command exited, and no pidfile named a daemon within ${formatDuration(waitMs)}: ` +
+      `${facts.doubt}; check that the daemon may write it`
     : `${shellQuote(facts.path)}: ` +
       `${typeof daemon === "number" ? `process ${daemon}` : describe(daemon)} exited without ` +
       "being asked to";

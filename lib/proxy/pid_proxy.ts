@@ -322,7 +322,7 @@ export class PidProxy {
   /** Reports the signals that could not be delivered. */
   reportUndelivered(): void {
     for (const signal of [...this.#kept, ...this.#arrived.map(({ signal }) => signal)]) {
-      error(`${signal} was not delivered: no daemon is running`);
+      error(`${signal} was not delivered: no daemon is known`);
     }
   }
 }

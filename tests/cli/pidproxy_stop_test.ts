@@ -75,7 +75,7 @@ Deno.test("pidproxy reports a signal that nothing could be given", async () => {
   proxied.running.kill("SIGUSR1");
   expectResult(await proxied.result(), {
     code: 0,
-    stderr: ["keeping SIGUSR1 for the daemon", "SIGUSR1 was not delivered: no daemon is running"],
+    stderr: ["keeping SIGUSR1 for the daemon", "SIGUSR1 was not delivered: no daemon is known"],
   });
 });
 

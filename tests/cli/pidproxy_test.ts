@@ -235,7 +235,7 @@ Deno.test("pidproxy returns 1 when no daemon appears within --wait", async () =>
   expectResult(await proxied.result(), { code: 1 });
   assertMatch(
     proxied.log,
-    /the command exited and left no daemon within 300ms: .*daemon\.pid: does not exist\n/,
+    /the command exited, and no pidfile named a daemon within 300ms: .*daemon\.pid: does not exist; check/,
   );
 });
 

@@ -99,6 +99,7 @@ Deno.test("nginx under pidproxy: start, serve, HUP, a graceful QUIT, a killed ma
 
   // The exit of a killed master is noticed, and Supervisor starts another.
   assertMatch(await supervisor.ctl("start", "web"), /web: started/);
+  await until(async () => await nginx.page() === "two", "its worker serves");
   const killed = [nginx.master, ...nginx.workers];
   for (const pid of killed) Deno.kill(pid, "SIGKILL");
   await until(
