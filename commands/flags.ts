@@ -19,7 +19,7 @@ export const execFlag: Flag<string | undefined> = flag(
 
 /** `--group`, the process group instead of the process. */
 export const groupFlag: Flag<boolean> = flagSwitch(
-  "signal and wait for the whole process group, if the process leads one",
+  "mean the whole process group, if the process leads one",
 );
 
 /** Declares a flag whose value is a signal. */

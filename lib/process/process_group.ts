@@ -3,8 +3,8 @@
  *
  * The kernel gives a number to no other process or group as long as it is the PID of a process or
  * the group of one, zombies included. So the group is known to be the same one while its leader, or
- * a process that was seen in it before and is held, is still there. After that the number may belong to anybody,
- * and is never signalled. Source: setpgid(2), kill(2), proc(5).
+ * a process that was seen in it before and is held, is still there. After that the number may belong
+ * to anybody, and is never signalled. Source: setpgid(2), kill(2), proc(5).
  */
 import { errnoOf } from "../errors.ts";
 import { parsePid, type Pid } from "./pid.ts";
@@ -35,9 +35,9 @@ const INIT = 1 as Pid;
 /** How many members are held to know the group by, besides its leader; each takes a descriptor. */
 const MAX_ANCHORS = 16;
 /** How often the members are read where none is found although the group exists. */
-const MAX_READS = 10;
-/** How often they are read where only zombies are found. */
-const READS_OF_ZOMBIES = 3;
+const MAX_READS = 12;
+/** How many reads must find the same zombies and nothing else, after a first one. */
+const UNCHANGED_READS = 3;
 
 /** The group that a process leads. */
 export class ProcessGroup implements Target, Disposable {
@@ -220,24 +220,30 @@ export function ownGroup(): number | undefined {
  * @param visit called with each of them, right after it was read
  */
 function runningIn(group: Pid, visit: (member: Process) => void = () => {}): Process[] {
+  let [before, unchanged] = ["", 0];
   for (let reads = 1;; reads++) {
-    const running: Process[] = [];
-    let zombies = 0;
+    const [running, exited]: [Process[], Process[]] = [[], []];
     for (const { name } of Deno.readDirSync("/proc")) {
       const pid = parsePid(name);
       const stat = pid === undefined ? undefined : statOf(pid);
       if (pid === undefined || stat?.group !== group) continue;
-      if (hasExited(stat)) {
-        zombies++;
-        continue;
-      }
       const { startTicks, program, isKernelThread } = stat;
       const member = { pid, startTicks, program, isKernelThread, directory: name };
+      if (hasExited(stat)) {
+        exited.push(member);
+        continue;
+      }
       running.push(member);
       visit(member);
     }
     if (running.length > 0 || !groupExists(group)) return running;
-    if (reads >= (zombies > 0 ? READS_OF_ZOMBIES : MAX_READS)) return [];
+    // A process that forks and exits during a read is missed, but leaves one more zombie.
+    const zombies = exited.map(({ pid }) => pid).join();
+    unchanged = zombies === before ? unchanged + 1 : 0;
+    before = zombies;
+    if (exited.length > 0 && unchanged >= UNCHANGED_READS) return [];
+    // With ever new zombies something is running, whichever it is.
+    if (reads >= MAX_READS) return exited;
   }
 }
 

@@ -1,11 +1,13 @@
 /** `--group` of kill, signal and wait-until-gone, on real process groups. */
-import { assert, assertEquals, assertGreaterOrEqual, assertLess } from "@std/assert";
+import { assert, assertEquals, assertGreaterOrEqual, assertLess, assertMatch } from "@std/assert";
+import { delay } from "@std/async/delay";
 import {
   exists,
   expectResult,
   isRunning,
   Job,
   NOBODY,
+  readIfExists,
   type Result,
   ROOT,
   run,
@@ -300,4 +302,46 @@ Deno.test("wait-until-gone --group waits for the workers after the master has ex
   // Nothing was changed.
   assert(exists(path));
   expectResult(await run(SIPID, ["status", "--pid-file", path]), { code: 1 });
+});
+
+Deno.test("kill --group does not take a group for gone that hands itself on from process to process", async () => {
+  using dir = new TempDir();
+  // On TERM the leader leaves a child that ignores it, forks every 20 ms and exits.
+  const script = dir.write(
+    "relay.pl",
+    `use Time::HiRes qw(sleep time);
+    $SIG{TERM} = sub {
+      exit if fork;
+      $SIG{TERM} = "IGNORE";
+      for (my $end = time + 8; time < $end; sleep 0.02) {
+        exit if fork;
+        open my $beat, ">", "${dir.file("beat")}" or die;
+        print $beat "$$ " . time;
+        close $beat;
+      }
+      exit;
+    };
+    $| = 1; print "ready\\n"; sleep 1 while 1;`,
+  );
+  await using leader = await Running.start("setsid", ["perl", script]);
+  const path = dir.write("web.pid", String(leader.pid));
+  const kill = ["kill", "--group", "--grace-period", "500ms", "--pid-file", path];
+  const { code, stderr } = await sipid(...kill);
+  const beat = (): string => readIfExists(dir.file("beat")) ?? "";
+  const atReturn = beat();
+  if (code === 0) {
+    assertMatch(stderr, /sent SIGKILL/);
+    await delay(500);
+    assertEquals(beat(), atReturn, stderr);
+  } else {
+    assertMatch(stderr, /is still running|were known have exited|is kept/);
+    assert(exists(path));
+  }
+  // It ends by itself.
+  let last = "";
+  await until(async () => {
+    last = beat();
+    await delay(200);
+    return last === beat();
+  }, "the relay has ended");
 });
