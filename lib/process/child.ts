@@ -51,7 +51,7 @@ export function notStarted(name: string, error: unknown): CommandError {
   const isPath = name.includes("/");
   if (!(error instanceof Deno.errors.NotFound)) {
     const hint = errnoOf(error) === "ENOEXEC"
-      ? "it is no program of this machine, or lacks a first line like #!/bin/sh"
+      ? "it is not a program for this machine, or lacks a first line like #!/bin/sh"
       : "make it executable: chmod +x";
     return new CommandError(`cannot run ${name}: ${fact(error)}; ${hint}`, NOT_EXECUTABLE);
   }
@@ -60,7 +60,7 @@ export function notStarted(name: string, error: unknown): CommandError {
     const what = "its interpreter, named in its first line, does not exist";
     return new CommandError(`cannot run ${name}: ${what}`, NOT_EXECUTABLE);
   }
-  return new CommandError(`cannot run ${name}: there is no such file`, NOT_FOUND);
+  return new CommandError(`cannot run ${name}: no such file`, NOT_FOUND);
 }
 
 /** The runtime says "Failed to spawn 'NAME': Words (os error 13)". */

@@ -26,7 +26,7 @@ type Message = readonly [script: string, ...lines: string[]];
 /** A runtime that gives what the kernel cannot run to /bin/sh never has this message. */
 const NOT_A_PROGRAM: Message = [
   "printf 'echo\\n' >script; chmod +x script; sipid pidproxy none.pid ./script",
-  "sipid pidproxy: cannot run ./script: exec format error; it is no program of this machine, or lacks a first line like #!/bin/sh",
+  "sipid pidproxy: cannot run ./script: exec format error; it is not a program for this machine, or lacks a first line like #!/bin/sh",
 ];
 
 /**
@@ -498,7 +498,7 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
     ],
     [
       "sipid pidproxy none.pid ./no-such-program",
-      "sipid pidproxy: cannot run ./no-such-program: there is no such file",
+      "sipid pidproxy: cannot run ./no-such-program: no such file",
     ],
     [
       "sipid pidproxy none.pid ./web.log",

@@ -46,7 +46,7 @@ Deno.test("pidproxy tells a command that is not found from one that cannot be ru
   };
   const cases: [string, number, string][] = [
     ["no-such-command", 127, "cannot run no-such-command: it is not on PATH"],
-    ["./no-such-command", 127, "cannot run ./no-such-command: there is no such file"],
+    ["./no-such-command", 127, "cannot run ./no-such-command: no such file"],
     [file("plain", "#!/bin/sh\n", 0o644), 126, "permission denied; make it executable: chmod +x"],
     [
       file("lost", "#!/no/such\n", 0o755),
@@ -107,7 +107,7 @@ Deno.test("pidproxy does not run a file that is not a program", async () => {
     await sipid("pidproxy", dir.file("p"), path),
     RUNS_TEXT_FILES
       ? { code: 0, stdout: "hello\n", stderr: "" }
-      : { code: 126, stdout: "", stderr: "exec format error; it is no program" },
+      : { code: 126, stdout: "", stderr: "exec format error; it is not a program" },
   );
 });
 
