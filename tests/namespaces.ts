@@ -22,6 +22,11 @@ recycle() {
   done
   until grep -qs sleep /proc/$pid/comm; do sleep 0.01; done
 }
+# Modifies a file so that its time shows it: two changes within one clock tick have the same time.
+modify() {
+  before=$(stat -c %y $1)
+  until touch $1; [ "$(stat -c %y $1)" != "$before" ]; do sleep 0.001; done
+}
 is_running() { grep -qs '^State:.[RSDTt]' /proc/$1/status; }
 sipid() { "$SIPID" "$@"; }
 # Prints an exit status, whether the process is running, and whether web.pid still names it.

@@ -216,7 +216,7 @@ const ROWS: readonly Row[] = [
   },
   {
     situation: "another process with the PID of a claimed one, and a pidfile that was touched",
-    arrange: `spawn; ${CLAIM} $pid; end $pid; recycle $pid; touch web.pid`,
+    arrange: `spawn; ${CLAIM} $pid; end $pid; recycle $pid; modify web.pid`,
     seen: UNCLEAR,
     reports: [
       /already exists: .*; but the claim record names an earlier process with this PID, but/,
