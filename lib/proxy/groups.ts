@@ -64,8 +64,14 @@ export class Groups {
   /** Disposes a daemon that has exited, unless its group is still followed. */
   leaderExited(leader: HeldProcess): void {
     const group = this.#followed.find((group) => group.leader === leader);
-    if (group === undefined) leader[Symbol.dispose]();
-    else group.hasLeaderExited = true;
+    if (group === undefined) return leader[Symbol.dispose]();
+    group.hasLeaderExited = true;
+    group.target.running(); // a zombie that was not reaped yet still proves whose they are
+  }
+
+  /** Reads the members of the group that a process leads, which may exit at once. */
+  readMembers(leader: HeldProcess): void {
+    this.targetOf(leader)?.target.running();
   }
 
   /** Remembers a daemon that had exited when it was first named. */

@@ -234,8 +234,11 @@ export class PidProxy {
     if (isStop) {
       this.#asked.add(to);
       this.#isDaemonToBeAsked = to === this.#command;
+      this.#groups.readMembers(to);
     }
     const outcome = sendSignal(to, signal);
+    // With a signal pending it forks no more, and nothing is reaped before the next await.
+    if (isStop) this.#groups.readMembers(to);
     if (outcome === "denied") error(`no permission to send ${signal} to ${describe(to)}`);
     if (outcome === "sent") info(`sent ${signal} to ${describe(to)}${note}`);
     // A stopped process acts on the request once it is continued.

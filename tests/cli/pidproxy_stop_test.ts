@@ -208,6 +208,28 @@ Deno.test("pidproxy --group stops the workers that a stopped master leaves", asy
   assert(!isRunning(worker));
 });
 
+/** A command that leads a session, and forks a worker that ignores TERM when it gets HUP. */
+const FORKS_ON_HUP = `$| = 1; open F, ">", shift; print F $$; close F; print "daemon $$\n";
+  $SIG{HUP} = sub {
+    $worker = fork;
+    unless ($worker) { $SIG{TERM} = "IGNORE"; $SIG{HUP} = "DEFAULT"; exec "sleep", "600" }
+    print "worker $worker\n";
+  };
+  print "ready\n"; sleep while 1`;
+
+Deno.test("pidproxy --group stops a worker that was forked just before its master was stopped", async () => {
+  await using proxied = await Proxied.start(
+    (pidFile) => ["setsid", "perl", "-e", FORKS_ON_HUP, pidFile],
+    { flags: ["--group", "--grace-period", "300ms"] },
+  );
+  await proxied.followed();
+  proxied.running.kill("SIGHUP");
+  const worker = await workerOf(proxied);
+  proxied.running.kill("SIGTERM");
+  expectResult(await proxied.result(), { code: 0, stderr: /sent SIGKILL to process group/ });
+  assert(!isRunning(worker));
+});
+
 for (const [flags, limitMs] of [[[], 5_000], [["--grace-period", "700ms"], 700]] as const) {
   Deno.test(`pidproxy --group kills workers that ignore TERM after ${limitMs} ms`, async () => {
     const ms = await fastest(limitMs + SLACK_MS, async () => {
