@@ -9,6 +9,7 @@ const POLL_INTERVAL_MS = 50;
 export class Daemons {
   readonly #onExit: () => void;
   #followed: HeldProcess[] = [];
+  #named: HeldProcess | undefined;
 
   /** Calls `onExit` when one of them has exited. */
   constructor(onExit: () => void) {
@@ -25,6 +26,11 @@ export class Daemons {
     return this.#followed.at(-1);
   }
 
+  /** The one that was named last, whether it is running or not. */
+  get named(): HeldProcess | undefined {
+    return this.#named;
+  }
+
   /**
    * Makes a process the current daemon.
    *
@@ -32,6 +38,7 @@ export class Daemons {
    */
   follow(process: HeldProcess): boolean {
     const isNew = !this.#followed.includes(process);
+    this.#named = process;
     this.#followed = [...this.#followed.filter((other) => other !== process), process];
     if (isNew) {
       const { signal } = new AbortController(); // the wait ends with the process, or with us

@@ -10,9 +10,9 @@ import { type Ending, runSchedule, type Step, type Target } from "../process/sch
 
 /**
  * Milliseconds between two reads of a group's members, which are known for certain only while its
- * leader is running: as many as it has been followed for, within these.
+ * leader, or one that is known already, is there: as many as it has been followed for, within these.
  */
-const [MIN_REFRESH_INTERVAL_MS, MAX_REFRESH_INTERVAL_MS] = [50, 60_000];
+const [MIN_REFRESH_INTERVAL_MS, MAX_REFRESH_INTERVAL_MS] = [50, 5_000];
 
 interface Followed {
   readonly leader: HeldProcess;
@@ -20,7 +20,8 @@ interface Followed {
   readonly name: string;
   /** Since when, on the clock of performance.now(). */
   readonly since: number;
-  refreshAt: number;
+  /** When its members were last read. */
+  readAt: number;
   hasLeaderExited: boolean;
 }
 
@@ -45,14 +46,7 @@ export class Groups {
       const { target, name, warning } = groupTarget(this.#path, state, leader);
       if (warning === undefined) {
         const since = performance.now();
-        this.#followed.push({
-          leader,
-          target,
-          name,
-          since,
-          refreshAt: since,
-          hasLeaderExited: false,
-        });
+        this.#followed.push({ leader, target, name, since, readAt: since, hasLeaderExited: false });
         return;
       }
       info(`warning: ${warning}`);
@@ -84,18 +78,31 @@ export class Groups {
     return this.#followed.find((group) => group.leader === leader);
   }
 
-  /** Reads the members of the groups that are due, and returns when the next one is. */
+  /**
+   * Reads the members of the groups, unless that was done a moment ago: call this whenever the
+   * program is awake.
+   *
+   * @returns when to call it again at the latest
+   */
   refresh(now: number): number {
+    let next = Infinity;
     for (const group of this.#followed) {
-      if (now < group.refreshAt) continue;
-      if (group.target.running().length === 0 && group.hasLeaderExited) {
-        group.leader[Symbol.dispose]();
-        this.#followed = this.#followed.filter((other) => other !== group);
+      if (now >= group.readAt + MIN_REFRESH_INTERVAL_MS) {
+        group.readAt = now;
+        if (group.target.running().length === 0 && group.hasLeaderExited) {
+          this.#forget(group);
+          continue;
+        }
       }
-      const age = Math.max(now - group.since, MIN_REFRESH_INTERVAL_MS);
-      group.refreshAt = now + Math.min(age, MAX_REFRESH_INTERVAL_MS);
+      const age = Math.max(group.readAt - group.since, MIN_REFRESH_INTERVAL_MS);
+      next = Math.min(next, group.readAt + Math.min(age, MAX_REFRESH_INTERVAL_MS));
     }
-    return Math.min(Infinity, ...this.#followed.map(({ refreshAt }) => refreshAt));
+    return next;
+  }
+
+  #forget(group: Followed): void {
+    group.leader[Symbol.dispose]();
+    this.#followed = this.#followed.filter((other) => other !== group);
   }
 
   /**

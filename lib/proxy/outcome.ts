@@ -24,6 +24,8 @@ export interface Facts {
   readonly isCommandStopped: boolean;
   /** The last daemon; its PID if it was never seen alive; undefined if there was none. */
   readonly daemon: Process | Pid | undefined;
+  /** Whether the pidfile named the command itself, as the daemon. */
+  readonly isCommandDaemon: boolean;
   /** Whether a daemon was running after the command had exited. */
   readonly isBackground: boolean;
   /** Milliseconds that were waited for the pidfile. */
@@ -34,19 +36,23 @@ export interface Facts {
   readonly doubt: string;
 }
 
-/** Returns the exit status, and the reason for a failure that is not the command's. */
+/** Returns the exit status, and what its reason is or what else is to be checked. */
 export function outcomeOf(facts: Facts): { readonly status: number; readonly reason?: string } {
   const { exit: { code, signal }, daemon, waitMs } = facts;
   const needsDaemon = code === 0 && waitMs > 0;
   if (facts.isStopRequested && (daemon !== undefined || facts.isCommandStopped || !needsDaemon)) {
     // What it did by itself is passed on: hiding a failure to stop would help nobody.
     const hasStopped = daemon !== undefined || (signal !== null && facts.isCommandStopped);
-    return { status: hasStopped ? 0 : code };
+    const status = hasStopped ? 0 : code;
+    if (daemon !== undefined || facts.isCommandDaemon) return { status };
+    // Which processes would be the daemon's could only be guessed.
+    const fact = `no daemon was stopped: ${facts.doubt}`;
+    return { status, reason: `${fact}; if the command has started one, check that it has exited` };
   }
   if (!facts.isBackground && !needsDaemon) return { status: code };
   const reason = daemon === undefined
     ? `the command exited, and no pidfile named a daemon within ${formatDuration(waitMs)}: ` +
-      `${facts.doubt}; check that the daemon may write it`
+      `${facts.doubt}; check that the daemon may write it, and whether it is running`
     : `${shellQuote(facts.path)}: ` +
       `${typeof daemon === "number" ? `process ${daemon}` : describe(daemon)} exited without ` +
       "being asked to";

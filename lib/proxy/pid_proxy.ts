@@ -3,19 +3,18 @@ import { error, info } from "../cli/output.ts";
 import { formatDuration } from "../duration.ts";
 import { start } from "../process/child.ts";
 import type { Pid } from "../process/pid.ts";
-import { describe, type HeldProcess, isRunning, isStopped } from "../process/process.ts";
+import { describe, type HeldProcess, isRunning } from "../process/process.ts";
 import { processTarget, SIGKILL_TIMEOUT_MS, type Step } from "../process/schedule.ts";
-import { catchSignals, hasHandler, sendSignal, stopSelf } from "../process/signals.ts";
+import { catchSignals } from "../process/signals.ts";
 import { DaemonPidfile, type Sighting } from "./daemon_pidfile.ts";
 import { Daemons } from "./daemons.ts";
-import { FORWARDED, STOP_SIGNALS, SUSPEND_SIGNALS } from "./forwarded.ts";
+import { type Arrival, Delivery } from "./delivery.ts";
+import { FORWARDED } from "./forwarded.ts";
 import { Groups, stop } from "./groups.ts";
 import { type Exit, outcomeOf } from "./outcome.ts";
 import { nextLookAt, overAt, type Situation } from "./timing.ts";
 import { Wakeup } from "./wakeup.ts";
 
-/** Milliseconds that the pidfile gets to be written after a signal that finds no daemon. */
-const SETTLE_TIMEOUT_MS = 200;
 /** Milliseconds that the rest of a group gets after SIGTERM, without a grace period. */
 const GROUP_GRACE_MS = 5_000;
 const KILL: Step = { signal: "SIGKILL", waitMs: SIGKILL_TIMEOUT_MS };
@@ -32,12 +31,6 @@ export interface Options {
   readonly isGroup: boolean;
 }
 
-/** A signal that came, and when, on the clock of performance.now(). */
-interface Arrival {
-  readonly signal: Deno.Signal;
-  readonly at: number;
-}
-
 /**
  * One run of the proxy. Signals, exits and timers only wake it up; what they lead to is decided in
  * `#step`, from what is the case then.
@@ -46,12 +39,14 @@ export class PidProxy {
   readonly #path: string;
   readonly #pidfile: DaemonPidfile;
   readonly #options: Options;
+  readonly #arrived: Arrival[];
   readonly #wakeup: Wakeup;
   readonly #daemons: Daemons;
   readonly #groups: Groups;
-  readonly #stopSignals: readonly Deno.Signal[];
 
   #command!: HeldProcess;
+  #delivery!: Delivery;
+  #startedAt = 0;
   #exit: Exit | undefined;
   /** Whether a daemon was running after the command had exited. */
   #isBackground = false;
@@ -60,20 +55,8 @@ export class PidProxy {
   #daemonExitedAt = -Infinity;
   /** Why the pidfile named no daemon at the last look. */
   #doubt = "";
-  #lookingSince = 0;
-
-  /** Signals that were not dealt with yet, in the order they came. */
-  readonly #arrived: Arrival[];
-  /** Signals that are kept for a daemon. */
-  #kept: Deno.Signal[] = [];
-  /** The last stop request, and when the first one came. */
-  #stop: Arrival | undefined;
-  /** The processes that were asked to stop. */
-  readonly #asked = new Set<HeldProcess>();
   /** The processes that were sent SIGKILL. */
   readonly #killed = new Set<HeldProcess>();
-  /** Whether the last stop request reached no daemon, so that one that appears is to be asked. */
-  #isDaemonToBeAsked = false;
 
   /** Catches signals from here on, and remembers the pidfile as it is. */
   static async prepare(path: string, options: Options): Promise<PidProxy> {
@@ -100,7 +83,6 @@ export class PidProxy {
     this.#wakeup = wakeup;
     this.#daemons = new Daemons(() => wakeup.ring());
     this.#groups = new Groups(path);
-    this.#stopSignals = [...STOP_SIGNALS, ...options.stopSignals];
   }
 
   /**
@@ -110,12 +92,21 @@ export class PidProxy {
    */
   start(name: string, args: readonly string[]): void {
     const { process, status } = start(name, args);
-    this.#command = process;
-    this.#lookingSince = performance.now();
+    const { stopSignals } = this.#options;
+    // Asked about until the end, as the pidfile may name it.
+    this.#command = { ...process, [Symbol.dispose]() {} };
+    this.#delivery = new Delivery(
+      this.#arrived,
+      this.#command,
+      this.#daemons,
+      this.#groups,
+      stopSignals,
+    );
+    this.#startedAt = performance.now();
     status.then(({ code, signal }) => {
       this.#exit = { code, signal, at: performance.now() };
       const daemon = this.#daemons.current;
-      this.#isBackground = daemon !== undefined && daemon !== process && isRunning(daemon);
+      this.#isBackground = daemon !== undefined && daemon !== this.#command && isRunning(daemon);
       this.#wakeup.ring();
     });
   }
@@ -123,33 +114,32 @@ export class PidProxy {
   /** Returns when the command and the daemon have exited. */
   async forwardUntilExit(): Promise<void> {
     for (;;) {
-      this.#step(await this.#pidfile.look(this.#command));
+      // One time for all decisions of a turn: what is due is either done in it or waited for.
       const now = performance.now();
-      const hasStopArrived = this.#arrived.some(({ signal }) => this.#isStop(signal));
-      if (now >= overAt(this.#situation()) && !hasStopArrived) return;
-      await this.#wakeup.sleep(this.#nextStepAt(now) - now);
+      this.#step(await this.#pidfile.look(this.#command), now);
+      if (now >= overAt(this.#situation()) && !this.#delivery.hasStopArrived) return;
+      await this.#wakeup.sleep(this.#nextStepAt(now) - performance.now());
     }
   }
 
-  #step(seen: Sighting): void {
+  #step(seen: Sighting, now: number): void {
     // 1. Who has exited, and who is the daemon.
     this.#noteExits();
     this.#noteDaemon(seen);
     // 2. What the daemon has missed.
-    this.#catchUp(seen);
+    this.#delivery.catchUp(seen);
     // 3. The signals, in the order they came.
-    while (this.#forwardNext(seen));
+    this.#delivery.forwardArrived(seen, this.#exit === undefined, now);
     // 4. SIGKILL after the grace period.
-    if (performance.now() >= this.#graceEndsAt()) this.#kill();
+    if (now >= this.#graceEndsAt()) this.#kill();
   }
 
   #noteExits(): void {
     for (const process of this.#daemons.takeExited()) {
       this.#pidfile.forget(process);
       this.#groups.leaderExited(process);
-      if (process === this.#command) continue;
-      this.#daemonExitedAt = this.#lookingSince = performance.now();
-      if (this.#exit === undefined) {
+      this.#daemonExitedAt = performance.now();
+      if (this.#exit === undefined && process !== this.#command) {
         info(`${describe(process)} exited; ${describe(this.#command)}, the command, is running`);
       }
     }
@@ -173,86 +163,8 @@ export class PidProxy {
     }
   }
 
-  #catchUp(seen: Sighting): void {
-    if (seen.kind === "daemon") {
-      this.#kept = this.#kept.filter((signal) => this.#send(signal, seen.process) === "exited");
-    }
-    const daemon = this.#daemons.current;
-    if (this.#stop === undefined || daemon === undefined || this.#asked.has(daemon)) return;
-    if (daemon !== this.#command) this.#send(this.#stop.signal, daemon);
-  }
-
-  /** Returns whether there was a signal whose time had come. */
-  #forwardNext(seen: Sighting): boolean {
-    const [next] = this.#arrived;
-    if (next === undefined) return false;
-    const { signal, at } = next;
-    // A signal that finds no daemon, or one that exited after the look, waits for the next looks.
-    const isNamed = seen.kind === "daemon" && isRunning(seen.process);
-    if (!isNamed && performance.now() < at + SETTLE_TIMEOUT_MS) return false;
-    this.#arrived.shift();
-    this.#lookingSince = at;
-    if (this.#isStop(signal)) this.#stop = { signal, at: this.#stop?.at ?? at };
-    this.#forward(signal, seen);
-    if (!SUSPEND_SIGNALS.includes(signal)) return true;
-    // A SIGCONT that has come already would not come again.
-    if (!this.#arrived.some((later) => later.signal === "SIGCONT")) stopSelf();
-    return false;
-  }
-
-  /** Sends a signal to the daemon; without one to the command, or keeps it. */
-  #forward(signal: Deno.Signal, seen: Sighting): void {
-    const command = this.#command;
-    if (signal === "SIGCONT" && this.#exit === undefined && isStopped(command)) {
-      this.#send(signal, command, ", the command");
-      if (seen.kind === "daemon" && seen.process === command) return;
-    }
-    // 1. The process that the pidfile names.
-    const named = seen.kind === "daemon" ? seen.process : undefined;
-    if (named !== undefined && this.#send(signal, named) === "sent") return;
-    const why = seen.kind === "daemon"
-      ? `${describe(seen.process)} cannot be signalled`
-      : seen.reason;
-    // 2. The one that it named before and that is still running.
-    const last = this.#daemons.current;
-    if (last !== undefined && last !== named && last !== command) {
-      if (this.#send(signal, last, `, the last daemon: ${why}`) === "sent") return;
-    }
-    // 3. The command, unless the signal would kill it by accident.
-    const isMeant = this.#isStop(signal) || SUSPEND_SIGNALS.includes(signal);
-    if (this.#exit === undefined && (isMeant || hasHandler(command, signal))) {
-      if (this.#send(signal, command, `, the command: ${why}`) === "sent") return;
-    }
-    // 4. A daemon that is still to come.
-    if (this.#isStop(signal)) this.#isDaemonToBeAsked = true;
-    info(`keeping ${signal} for the daemon: ${why}`);
-    this.#kept.push(signal);
-  }
-
-  #send(signal: Deno.Signal, to: HeldProcess, note = ""): "sent" | "exited" | "denied" {
-    const isStop = this.#isStop(signal);
-    if (isStop) {
-      this.#asked.add(to);
-      this.#isDaemonToBeAsked = to === this.#command;
-      this.#groups.readMembers(to);
-    }
-    const outcome = sendSignal(to, signal);
-    // With a signal pending it forks no more, and nothing is reaped before the next await.
-    if (isStop) this.#groups.readMembers(to);
-    if (outcome === "denied") error(`no permission to send ${signal} to ${describe(to)}`);
-    if (outcome === "sent") info(`sent ${signal} to ${describe(to)}${note}`);
-    // A stopped process acts on the request once it is continued.
-    if (outcome === "sent" && isStop && isStopped(to)) this.#send("SIGCONT", to);
-    return outcome;
-  }
-
-  #isStop(signal: Deno.Signal): boolean {
-    return this.#stopSignals.includes(signal);
-  }
-
   #graceEndsAt(): number {
-    const { graceMs } = this.#options;
-    return this.#stop === undefined || graceMs === undefined ? Infinity : this.#stop.at + graceMs;
+    return (this.#delivery.stopAt ?? Infinity) + (this.#options.graceMs ?? Infinity);
   }
 
   /** Sends SIGKILL to all that is running and has not got it: the command first, which restarts. */
@@ -273,18 +185,25 @@ export class PidProxy {
 
   /** What the times depend on. */
   #situation(): Situation {
+    const delivery = this.#delivery;
+    const isStopRequested = delivery.stopAt !== undefined;
     return {
       exit: this.#exit,
       isDaemonRunning: this.#daemons.current !== undefined,
-      hadDaemon: this.#lastDaemon !== undefined,
+      hadDaemon: this.#lastDaemon !== undefined || (isStopRequested && this.#isCommandDaemon()),
       daemonExitedAt: this.#daemonExitedAt,
-      isStopRequested: this.#stop !== undefined,
-      isDaemonToBeAsked: this.#isDaemonToBeAsked,
+      isStopRequested,
+      isDaemonToBeAsked: delivery.isDaemonToBeAsked,
       waitMs: this.#options.waitMs,
-      lookingSince: this.#lookingSince,
-      isAwaited: this.#kept.length > 0 || this.#options.isGroup,
-      hasArrived: this.#arrived.length > 0,
+      lookingSince: Math.max(this.#startedAt, this.#daemonExitedAt, delivery.lastAt),
+      isAwaited: delivery.hasKept || this.#options.isGroup,
+      hasArrived: delivery.hasArrived,
     };
+  }
+
+  /** Returns whether the pidfile named the command itself, and no other process since. */
+  #isCommandDaemon(): boolean {
+    return this.#daemons.named === this.#command;
   }
 
   #nextStepAt(now: number): number {
@@ -298,7 +217,7 @@ export class PidProxy {
 
   /** Stops what is left of the daemons' process groups; returns whether nothing is. */
   stopRest(): Promise<boolean> {
-    const graceMs = this.#stop === undefined
+    const graceMs = this.#delivery.stopAt === undefined
       ? this.#options.graceMs
       : this.#graceEndsAt() - performance.now();
     const isLimited = graceMs !== undefined && graceMs < Infinity;
@@ -310,9 +229,10 @@ export class PidProxy {
   conclude(): number {
     const { reason, status } = outcomeOf({
       exit: this.#exit!,
-      isStopRequested: this.#stop !== undefined,
-      isCommandStopped: this.#asked.has(this.#command) || this.#killed.has(this.#command),
+      isStopRequested: this.#delivery.stopAt !== undefined,
+      isCommandStopped: this.#delivery.wasAsked(this.#command) || this.#killed.has(this.#command),
       daemon: this.#lastDaemon,
+      isCommandDaemon: this.#isCommandDaemon(),
       isBackground: this.#isBackground,
       waitMs: this.#options.waitMs,
       path: this.#path,
@@ -324,8 +244,6 @@ export class PidProxy {
 
   /** Reports the signals that could not be delivered. */
   reportUndelivered(): void {
-    for (const signal of [...this.#kept, ...this.#arrived.map(({ signal }) => signal)]) {
-      error(`${signal} was not delivered: no daemon is known`);
-    }
+    this.#delivery.reportUndelivered();
   }
 }

@@ -1,6 +1,8 @@
 /** When pidproxy looks at the pidfile again, and when nothing is left to wait for. */
 import type { Exit } from "./outcome.ts";
 
+/** Milliseconds that the pidfile gets to be written after a signal that finds no daemon. */
+export const SETTLE_TIMEOUT_MS = 200;
 /** Milliseconds at least, after the exit of a command that was stopped, to watch for its daemon. */
 const STOP_WATCH_MS = 1_000;
 /** Milliseconds after the exit of a daemon in which the pidfile may come to name another. */

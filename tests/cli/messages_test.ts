@@ -511,7 +511,7 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
     NOT_A_PROGRAM,
     [
       "sipid pidproxy --wait 50ms none.pid true",
-      "sipid pidproxy: the command exited, and no pidfile named a daemon within 50ms: none.pid: does not exist; check that the daemon may write it",
+      "sipid pidproxy: the command exited, and no pidfile named a daemon within 50ms: none.pid: does not exist; check that the daemon may write it, and whether it is running",
     ],
     [
       "sipid pidproxy stale.pid sh -c 'trap : HUP; kill -HUP $PPID; sleep 0.5'",
@@ -521,6 +521,11 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
       "sipid pidproxy none.pid sh -c 'kill -HUP $PPID; sleep 0.5'",
       "sipid pidproxy: keeping SIGHUP for the daemon: none.pid: does not exist",
       "sipid pidproxy: SIGHUP was not delivered: no daemon is known",
+    ],
+    [
+      "sipid pidproxy none.pid sh -c 'kill -TERM $PPID; exec sleep 600'",
+      "sipid pidproxy: sent SIGTERM to process PID (sleep), the command: none.pid: does not exist",
+      "sipid pidproxy: no daemon was stopped: none.pid: does not exist; if the command has started one, check that it has exited",
     ],
     [
       "sipid pidproxy bad.pid sh -c 'trap : HUP; echo x >bad.pid; kill -HUP $PPID; sleep 0.5'",
