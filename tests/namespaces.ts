@@ -22,10 +22,10 @@ recycle() {
   done
   until grep -qs sleep /proc/$pid/comm; do sleep 0.01; done
 }
-# Modifies a file so that its time shows it: two changes within one clock tick have the same time.
+# Modifies a file so that its time shows it, which a claim record has in milliseconds.
 modify() {
-  before=$(stat -c %y $1)
-  until touch $1; [ "$(stat -c %y $1)" != "$before" ]; do sleep 0.001; done
+  before=$(stat -c %.3Y $1)
+  until touch $1; [ $(stat -c %.3Y $1) != $before ]; do sleep 0.001; done
 }
 is_running() { grep -qs '^State:.[RSDTt]' /proc/$1/status; }
 sipid() { "$SIPID" "$@"; }
