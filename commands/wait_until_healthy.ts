@@ -114,7 +114,7 @@ export const waitUntilHealthy: Definition = command({
     const limit = formatDuration(values.timeout);
     showProgress(() => {
       const ms = performance.now() - begin;
-      const reason = watch?.isStarted === false ? watch.reason : check.reason;
+      const reason = watch?.isStarted === false ? watch.reason : check.reason("so far");
       const why = ms < PROGRESS_INTERVAL_MS ? "" : `: ${reason}`;
       return `waiting ${(ms / 1000).toFixed(1)}s of ${limit}${why}`;
     }, ended.signal);
@@ -139,7 +139,7 @@ export const waitUntilHealthy: Definition = command({
       }
       throw new CommandError(
         `healthcheck unhealthy (${prober.kind} '${prober.target}' was not healthy after ` +
-          `${attempts(check)}): ${check.reason}`,
+          `${attempts(check)}): ${check.reason(`before the timeout of ${limit}`)}`,
       );
     } finally {
       // 5. The current probe cleans up.

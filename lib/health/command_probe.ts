@@ -1,5 +1,4 @@
 /** The probe that runs a command: healthy is exit status 0. */
-import { formatDuration } from "../duration.ts";
 import { CommandGroup } from "../process/command_group.ts";
 import { abortable } from "./connect.ts";
 import type { Prober } from "./probe.ts";
@@ -41,9 +40,9 @@ export class CommandProber implements Prober {
     return this.#withOutput(fact);
   }
 
-  /** Says how long the command has been running, and its last line. */
-  noResult(ms: number): string {
-    return this.#withOutput(`did not exit within ${formatDuration(ms)}`);
+  /** Says that the command did not exit, and its last line. */
+  noResult(when: string): string {
+    return this.#withOutput(`did not exit ${when}`);
   }
 
   #withOutput(fact: string): string {

@@ -2,6 +2,7 @@
  * Connections that can be aborted: to a Unix socket, or to whichever address of a host accepts
  * first, so that one that is dead does not hide another. Source: RFC 8305.
  */
+import { isAddress, lookUp } from "./lookup.ts";
 
 /** Milliseconds that an address has to accept before the next one is tried as well. */
 const NEXT_ADDRESS_MS = 250;
@@ -18,12 +19,12 @@ export async function connectToAny(
   port: number,
   signal: AbortSignal,
 ): Promise<Deno.TcpConn> {
-  return await connectToFirst(await abortable(lookUp(hostname), signal), port, signal);
+  return await connectToFirst(await lookUp(hostname, signal), port, signal);
 }
 
 /**
- * Returns the address of a host that accepts first; undefined if it has only one address, which
- * nothing is sent to then.
+ * Returns the address of a name that accepts first. Nothing is sent to the only address of a name;
+ * undefined for what is an address itself.
  *
  * @throws as `connectToAny()` does
  */
@@ -32,8 +33,9 @@ export async function findAddress(
   port: number,
   signal: AbortSignal,
 ): Promise<string | undefined> {
-  const addresses = await abortable(lookUp(hostname), signal);
-  if (addresses.length < 2) return undefined;
+  if (isAddress(hostname)) return undefined;
+  const addresses = await lookUp(hostname, signal);
+  if (addresses.length === 1) return addresses[0];
   using connection = await connectToFirst(addresses, port, signal);
   return connection.remoteAddr.hostname;
 }
@@ -88,19 +90,6 @@ function firstToAccept(
     };
     tryNext();
   }).finally(() => clearTimeout(timer));
-}
-
-/** Returns all addresses of a name, in the order of getaddrinfo(3). */
-async function lookUp(hostname: string): Promise<readonly string[]> {
-  if (/^[\d.]+$|:/.test(hostname)) return [hostname];
-  // Imported when it is needed: addresses are more common than names.
-  const { lookup } = await import("node:dns");
-  return await new Promise((resolve, reject) => {
-    lookup(hostname, { all: true }, (error, found) => {
-      if (error === null) resolve(found.map(({ address }) => address));
-      else reject(new Error("failed to lookup address information"));
-    });
-  });
 }
 
 /** Returns the addresses so that those of the two families take turns. */

@@ -1,5 +1,6 @@
 /** A health check: probes at a frequency until the service is healthy, and remembers why it is not. */
 import { delay } from "@std/async/delay";
+import { formatDuration } from "../duration.ts";
 import type { Prober } from "./probe.ts";
 
 /** How often and how long to probe. Times in milliseconds. */
@@ -38,11 +39,16 @@ export class HealthCheck {
     this.#options = options;
   }
 
-  /** Why the service is not healthy: the last reason, or the current probe's silence if longer. */
-  get reason(): string {
+  /**
+   * Returns why the service is not healthy: the last reason, or that the current probe has had no
+   * result for long.
+   *
+   * @param when until when it had none, such as `so far`
+   */
+  reason(when: string): string {
     const silence = this.#probeBegin === undefined ? 0 : performance.now() - this.#probeBegin;
     return this.#reason === undefined || silence > LONG_SILENCE_MS
-      ? this.#prober.noResult(silence)
+      ? this.#prober.noResult(when)
       : this.#reason;
   }
 
@@ -87,7 +93,7 @@ export class HealthCheck {
       return await result;
     } catch (error) {
       if (error !== PROBE_TIMEOUT) throw error;
-      return this.#prober.noResult(probeTimeout);
+      return this.#prober.noResult(`within ${formatDuration(probeTimeout)}`);
     } finally {
       this.#probeBegin = undefined;
       clearTimeout(timer);

@@ -29,6 +29,8 @@ export interface Client {
   readonly peer: string | undefined;
   /** Whether `peer` is a proxy. */
   readonly isProxied: boolean;
+  /** The name or address that the runtime connects to; undefined for a socket. */
+  readonly hostname: string | undefined;
 }
 
 /** What tells two clients apart. */
@@ -95,7 +97,11 @@ export class HttpClients {
     const name = JSON.stringify([isTrusted, via, setsHost]);
     const http = this.#clients.get(name) ?? this.#create({ isTrusted, via, setsHost });
     this.#clients.set(name, http);
-    return { http, url, host: undefined, peer, isProxied: via !== undefined && "url" in via };
+    const proxy = via !== undefined && "url" in via ? new URL(via.url) : undefined;
+    const hostname = via === undefined || proxy !== undefined
+      ? endpointOf(proxy ?? url).hostname
+      : undefined;
+    return { http, url, host: undefined, peer, isProxied: proxy !== undefined, hostname };
   }
 
   #create({ isTrusted, via, setsHost }: Route): Deno.HttpClient {

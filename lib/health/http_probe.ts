@@ -1,9 +1,9 @@
 /** The probe of http and https URLs: healthy is an answer with one of the expected statuses. */
-import { formatDuration } from "../duration.ts";
 import { CommandError } from "../errors.ts";
 import { authorizationOf, type Header } from "./headers.ts";
 import { speaksHttp2 } from "./http2.ts";
 import { type Client, type ClientOptions, HttpClients } from "./http_clients.ts";
+import { lookUp } from "./lookup.ts";
 import type { Prober } from "./probe.ts";
 import { NOT_HTTP, reasonOf } from "./reasons.ts";
 import type { Statuses } from "./statuses.ts";
@@ -77,11 +77,9 @@ export class HttpProber implements Prober {
     return `more than ${MAX_REDIRECTS} redirects, the last one to ${redactUrl(request.url.href)}`;
   }
 
-  /** Says how long nobody answered, and who that was if not the target. */
-  noResult(ms: number): string {
-    return `${this.#peer === undefined ? "" : `${this.#peer}: `}no answer within ${
-      formatDuration(ms)
-    }`;
+  /** Says that there was no answer, and whose that would have been if not the target's. */
+  noResult(when: string): string {
+    return `${this.#peer === undefined ? "" : `${this.#peer}: `}no answer ${when}`;
   }
 
   /** Returns undefined if the answer is healthy, the URL it redirects to, or a reason. */
@@ -94,6 +92,8 @@ export class HttpProber implements Prober {
     try {
       client = await this.#clients.for(url, isTrusted, signal);
       this.#peer = client.peer ?? this.#peer;
+      // The runtime's own lookup could not be given up: it follows one that has got an answer.
+      if (client.hostname !== undefined) await lookUp(client.hostname, signal);
       response = await fetch(withoutCredentials(client.url), {
         client: client.http,
         signal,

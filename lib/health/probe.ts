@@ -13,6 +13,6 @@ export interface Prober {
    * @throws the reason of `signal` when that is aborted, and everything has been cleaned up
    */
   probe(signal: AbortSignal): Promise<string | undefined>;
-  /** Returns the reason if the current or last probe has had no result for `ms` milliseconds. */
-  noResult(ms: number): string;
+  /** Returns the reason if the current or last probe had no result, such as `within 30s`. */
+  noResult(when: string): string;
 }

@@ -1,5 +1,4 @@
 /** The probes of tcp:// and unix:// URLs: healthy is a connection that is accepted. */
-import { formatDuration } from "../duration.ts";
 import { connectToAny, connectToSocket } from "./connect.ts";
 import type { Prober } from "./probe.ts";
 import { reasonOf } from "./reasons.ts";
@@ -33,8 +32,8 @@ export class SocketProber implements Prober {
     }
   }
 
-  /** Says how long nothing accepted. */
-  noResult(ms: number): string {
-    return `no connection within ${formatDuration(ms)}`;
+  /** Says that nothing accepted. */
+  noResult(when: string): string {
+    return `no connection ${when}`;
   }
 }

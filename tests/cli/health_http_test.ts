@@ -210,7 +210,7 @@ Deno.test("the reason names the target of a redirect that does not answer", asyn
   );
   expectResult(await wait(server.url, "--timeout", "500ms"), {
     code: 1,
-    stderr: `: ${silent.url}/: no answer within `,
+    stderr: `: ${silent.url}/: no answer before the timeout of `,
   });
 });
 

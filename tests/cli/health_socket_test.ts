@@ -92,7 +92,7 @@ Deno.test("a full TCP backlog does not delay the deadline", async () => {
   await using server = await fullServer();
   const { ms } = expectResult(
     await wait(`tcp://127.0.0.1:${server.port}`, "--timeout", "700ms"),
-    { code: 1, stderr: /1 attempt\): no connection within (6|7)\d\dms\n/ },
+    { code: 1, stderr: /1 attempt\): no connection before the timeout of 700ms\n/ },
   );
   assertGreaterOrEqual(ms, 700);
   assertLess(ms, 700 + SLACK_MS);
@@ -141,7 +141,7 @@ Deno.test("HTTP over a Unix socket that nobody accepts on meets its deadline", a
   using _listener = Deno.listen({ transport: "unix", path });
   const { ms } = expectResult(
     await wait("http://web/", "--unix-socket", path, "--timeout", "700ms"),
-    { code: 1, stderr: new RegExp(`: ${path}: no answer within (6|7)\\d\\dms\n`) },
+    { code: 1, stderr: `: ${path}: no answer before the timeout of 700ms\n` },
   );
   assertGreaterOrEqual(ms, 700);
   assertLess(ms, 700 + SLACK_MS);
@@ -197,24 +197,46 @@ const SILENT_NAME_SERVER = `use Socket; $^F = 255;
   bind($s, pack_sockaddr_in(53, INADDR_LOOPBACK)) or die $!;
   exec @ARGV`;
 
+/** Waits where the name server never answers. */
+function withoutNames(...command: string[]): Promise<Result> {
+  const files = {
+    "/etc/resolv.conf": "nameserver 127.0.0.1\n",
+    "/etc/nsswitch.conf": "hosts: files dns\n",
+    "/etc/hosts": "",
+  };
+  return inNamespace(files, ["--net"], ["perl", "-e", SILENT_NAME_SERVER, ...command]);
+}
+
 for (const scheme of ["tcp", "http", "https"]) {
+  const sipid = [SIPID, "wait-until-healthy", "--url", `${scheme}://web.test:8080`];
   Deno.test(`${scheme}: a name server that never answers does not delay the deadline`, async () => {
-    const files = {
-      "/etc/resolv.conf": "nameserver 127.0.0.1\n",
-      "/etc/nsswitch.conf": "hosts: files dns\n",
-      "/etc/hosts": "",
-    };
-    const url = `${scheme}://web.test:8080`;
-    const flags = ["--url", url, "--timeout", "700ms"];
-    const sipid = [SIPID, "wait-until-healthy", ...flags];
-    const { ms } = expectResult(
-      await inNamespace(files, ["--net"], ["perl", "-e", SILENT_NAME_SERVER, ...sipid]),
-      { code: 1, stderr: /1 attempt\): no (answer|connection) within (6|7)\d\dms\n/ },
-    );
+    const { ms } = expectResult(await withoutNames(...sipid, "--timeout", "700ms"), {
+      code: 1,
+      stderr: /1 attempt\): no (answer|connection) before the timeout of 700ms\n/,
+    });
     assertGreaterOrEqual(ms, 700);
     assertLess(ms, 700 + SLACK_MS);
   });
+
+  Deno.test(`${scheme}: lookups without an answer do not pile up from probe to probe`, async () => {
+    // Each one blocks a thread of the runtime, which has 32: without one it can print nothing.
+    const flags = ["--timeout", "3s", "--probe-timeout", "10ms", "--polling-frequency", "10ms"];
+    expectResult(await withoutNames(...sipid, ...flags), {
+      code: 1,
+      stderr: /after \d{2,3} attempts\): no (answer|connection) within 10ms\n/,
+    });
+  });
 }
+
+Deno.test("lookups of a proxy's name do not pile up either", async () => {
+  const flags = ["--timeout", "3s", "--probe-timeout", "10ms", "--polling-frequency", "10ms"];
+  const sipid = [SIPID, "wait-until-healthy", "--url", "http://10.0.0.1/", ...flags];
+  const proxy = "HTTP_PROXY=http://proxy.test:3128";
+  expectResult(await withoutNames("env", proxy, ...sipid), {
+    code: 1,
+    stderr: "): proxy http://proxy.test:3128: no answer within 10ms\n",
+  });
+});
 
 // Wrong usage
 

@@ -799,7 +799,7 @@ const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
     "302 Found, which redirects to something that is not an http or https URL",
     "the server closed the connection without an answer",
     "the answer is not HTTP",
-    "no answer within d",
+    "no answer before the timeout of 1.5s",
     "the host name cannot be resolved",
   ],
   "cli/health_http_test.ts": ["HTTP/2 without TLS is not supported"],
@@ -867,7 +867,7 @@ const UNPROVOKED: Readonly<Record<string, string>> = {
   "cannot open …: another process holds it up, with a lease or by replacing it; find it with: fuser -v …":
     "see attacks_test.ts",
   "…: is owned by …, …": "see trust_test.ts",
-  "no connection within …": "takes a host that answers nothing",
+  "no connection …": "takes a host that answers nothing; see health_socket_test.ts",
   "…: its leader and all members that were known have exited, so its number may belong to a later group; … was not sent; if what is left belongs to the daemon, kill it by PID: …":
     "takes a group that only processes started within microseconds are left of",
   "is a kernel thread": "takes a kernel thread, which containers do not show",
@@ -888,6 +888,8 @@ const FRAGMENTS: Readonly<Record<string, string>> = {
   "run …": "before the command in a hint",
   'invalid --… "…": …': "before what is expected of the value",
   "… (expected …)": "after the status of an answer",
+  "within …": "the limit of a probe",
+  "so far": "after a reason, in a line about a wait",
   "status …": "of an answer without a status text",
   "sipid …:": "the prefix of every message",
   "sipid …\n": "the version",
