@@ -100,6 +100,10 @@ export class DaemonPidfile {
     if (verdict.kind === "unrelated") {
       return none(`${describe(verdict.process)} ${verdict.reason}`);
     }
+    // Init scripts touch the pidfile of an earlier run, whose PID may be another process's by now.
+    if (verdict.kind === "own" && isOlder(verdict.process, command)) {
+      return none(`${describe(verdict.process)} was started before the command`);
+    }
     if (verdict.kind === "none") {
       this.#known = { state, process: undefined };
       return exited;
@@ -136,6 +140,12 @@ export class DaemonPidfile {
       ? { kind: "daemon", process, state }
       : undefined;
   }
+}
+
+/** Returns whether a process was started earlier; false where /proc hides that. */
+function isOlder(one: Process, other: Process): boolean {
+  return one.startTicks !== undefined && other.startTicks !== undefined &&
+    one.startTicks < other.startTicks;
 }
 
 /** Two writes within a tick of the kernel's clock can only be told apart by the PID. */

@@ -518,6 +518,10 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
       "sipid pidproxy: sent SIGHUP to process PID (sleep), the command: stale.pid: is from before the command was started",
     ],
     [
+      "sipid pidproxy web.pid sh -c 'trap : HUP; touch web.pid; kill -HUP $PPID; sleep 0.5'",
+      "sipid pidproxy: sent SIGHUP to process PID (sleep), the command: web.pid: process PID (sleep) was started before the command",
+    ],
+    [
       "sipid pidproxy none.pid sh -c 'kill -HUP $PPID; sleep 0.5'",
       "sipid pidproxy: keeping SIGHUP for the daemon: none.pid: does not exist",
       "sipid pidproxy: SIGHUP was not delivered: no daemon is known",

@@ -86,6 +86,24 @@ Deno.test("pidproxy does not believe a pidfile from before its start", async () 
   assertEquals((await stranger.line(/ready\n(.*)\n/))[1], "SIGCONT", "nothing came before");
 });
 
+Deno.test("pidproxy does not believe an old pidfile that its command has touched", async () => {
+  // As init scripts do: touch it, chown it, start the daemon. The old PID went to another process.
+  await using unrelated = await fixture("prints_signals");
+  const script = `touch "$0"; trap "echo got HUP" HUP; trap "echo got TERM; exit" TERM
+echo ready; while :; do sleep 0.02; done`;
+  await using proxied = await Proxied.start(
+    (pidFile) => ["sh", "-c", script, pidFile],
+    { stale: String(unrelated.pid) },
+  );
+  proxied.running.kill("SIGHUP");
+  await proxied.running.line(/^got HUP$/m);
+  await proxied.logged(/process \d+ \(deno\) was started before the command/);
+  proxied.running.kill("SIGTERM");
+  await proxied.running.line(/^got TERM$/m);
+  unrelated.kill("SIGCONT");
+  assertEquals((await unrelated.line(/ready\n(.*)\n/))[1], "SIGCONT", "nothing came before");
+});
+
 Deno.test("pidproxy believes a pidfile that was rewritten with a PID of the same length", async () => {
   await using proxied = await Proxied.start(safe(), { stale: "1234567\n" });
   proxied.running.kill("SIGHUP");
@@ -125,8 +143,8 @@ for (const [what, spoil, reason] of UNBELIEVABLE) {
 }
 
 Deno.test("pidproxy run as root does not believe a pidfile that others can write", async () => {
-  await using stranger = await fixture("prints_signals");
   await using proxied = await Proxied.start(foreground());
+  await using stranger = await fixture("prints_signals");
   Deno.writeTextFileSync(proxied.pidFile, String(stranger.pid));
   Deno.chmodSync(proxied.pidFile, 0o666);
   proxied.running.kill("SIGHUP");
