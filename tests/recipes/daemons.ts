@@ -123,6 +123,7 @@ export const recipes: readonly Recipe[] = [
   {
     name: "mariadb",
     program: "mariadbd",
+    readyFirst: ["Supervisor"],
     data: {
       write: `mariadb -e "create database recipe; create table recipe.t select 'kept'"`,
       read: `mariadb -N -B -e "select * from recipe.t"`,
@@ -137,6 +138,26 @@ export const recipes: readonly Recipe[] = [
       },
     },
     leaves: ["/var/lib/mysql/", "/var/log/mysql/"],
+  },
+  {
+    name: "rabbitmq",
+    program: "beam.smp",
+    argument: "boot", // rabbitmqctl and what starts epmd are Erlang programs, too
+    readyFirst: ["Supervisor"],
+    data: {
+      write: `
+        amqp-declare-queue --server 127.0.0.1 --durable --queue recipe
+        amqp-publish --server 127.0.0.1 --persistent --routing-key recipe --body kept`,
+      read: "amqp-get --server 127.0.0.1 --queue recipe",
+    },
+    extra: {
+      "rabbitmqctl waits for the claimed pidfile": "rabbitmqctl wait /run/sipid/rabbitmq.pid",
+      "epmd -kill refuses while a node is running": `
+        ! epmd -kill
+        epmd -names | grep rabbit`,
+    },
+    cleanup: "epmd -kill",
+    leaves: ["/var/lib/rabbitmq/", "/var/log/rabbitmq/"],
   },
   {
     name: "jvm",

@@ -12,10 +12,13 @@ import {
   TempDir,
   until,
 } from "../support.ts";
+import type { Recipe } from "./recipe.ts";
 
-/** Nothing of the environment of the test comes in. */
+/** Nothing of the environment of the test comes in. The last directory is that of a BOSH job's sipid. */
+const PATH =
+  "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/var/vcap/packages/sipid/bin";
 const CLEAN = {
-  env: { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C.UTF-8" },
+  env: { PATH, LC_ALL: "C.UTF-8" },
   clearEnv: true,
 };
 
@@ -101,14 +104,25 @@ export class Machine implements AsyncDisposable {
   }
 
   /**
-   * The main processes of the instances of a daemon: each is of this name, and no child of another
-   * one. What a dead main process leaves in its group is one instance.
+   * The main processes of the instances of a daemon: each is of this name, has the argument if one
+   * is given, and is not a child of another one. What a dead main process leaves in its group is one
+   * instance.
    */
-  instances(name: string): number[] {
-    const all = this.processes().filter((it) => it.name === name);
+  instances({ program, argument }: Recipe): number[] {
+    const all = this.processes().filter(({ name, pid }) =>
+      name === program && (argument === undefined || this.#arguments(pid).includes(argument))
+    );
     const pids = new Set(all.map(({ pid }) => pid));
     const main = all.filter(({ parent }) => !pids.has(parent)).sort((a, b) => b.pid - a.pid);
     return [...new Map(main.map(({ group, pid }) => [group, pid])).values()];
+  }
+
+  #arguments(pid: number): string[] {
+    try {
+      return Deno.readTextFileSync(this.path(`/proc/${pid}/cmdline`)).split("\0");
+    } catch {
+      return []; // it exited just now
+    }
   }
 
   /** The ports that something listens on. */
@@ -161,10 +175,10 @@ export class Watcher implements Disposable {
   samples = 0;
   readonly #timer: ReturnType<typeof setInterval>;
 
-  constructor(machine: Machine, name: string) {
+  constructor(machine: Machine, recipe: Recipe) {
     this.#timer = setInterval(() => {
       this.samples++;
-      this.most = Math.max(this.most, machine.instances(name).length);
+      this.most = Math.max(this.most, machine.instances(recipe).length);
     }, 4);
   }
 

@@ -16,10 +16,14 @@ export interface Recipe {
   readonly name: string;
   /** The name of its main process in /proc. */
   readonly program: string;
+  /** One of its arguments, where it is not the only program of that name. */
+  readonly argument?: string;
   /** The pidfile that it writes itself. */
   readonly ownPidFile?: string;
   /** The ways that its page has; none: all. */
   readonly ways?: readonly string[];
+  /** The ways in which the page says to stop it only when it is ready. */
+  readonly readyFirst?: readonly string[];
   /** Scripts that test what only this page promises, by what that is. */
   readonly extra?: Readonly<Record<string, string>>;
   /** A script that makes the machine what the reader's is: packages are installed. */
@@ -35,6 +39,8 @@ export interface Recipe {
     /** A connection that the reload keeps; none if the page promises nothing. */
     readonly session?: Session;
   };
+  /** A script that ends what the page says is left running. */
+  readonly cleanup?: string;
   /** Directories of its own, besides /opt/NAME, and files that it may leave. */
   readonly leaves: readonly string[];
 }

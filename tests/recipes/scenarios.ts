@@ -2,8 +2,9 @@
 import { assert, assertEquals, assertGreater, assertLess, assertMatch } from "@std/assert";
 import { delay } from "@std/async/delay";
 import { exists, expectResult, type Result, until } from "../support.ts";
+import { Client } from "./client.ts";
 import { type Machine, Watcher } from "./machine.ts";
-import type { Recipe, Session } from "./recipe.ts";
+import type { Recipe } from "./recipe.ts";
 import { bootWith, type Way } from "./ways.ts";
 
 /** How often what depends on the moment is tried. */
@@ -51,7 +52,7 @@ class Scenarios {
       ...Object.entries(recipe.extra ?? {}).map(([name, script]): [string, () => Promise<void>] => [
         name,
         async () => {
-          await this.machine.sh(script);
+          await this.#sh(script);
         },
       ]),
       [
@@ -70,15 +71,31 @@ class Scenarios {
       ],
       ["a stale pidfile that names an unrelated process: that lives", () => this.#recycled()],
       [
-        `a stop at a random moment of the start, ${ROUNDS} times: nothing is left`,
+        `a stop ${
+          recipe.readyFirst?.includes(way.name) === true ? "right after" : "at a random moment of"
+        } the start, ${ROUNDS} times: nothing is left`,
         () => this.#randomStops(),
       ],
       ["afterwards nothing runs, no port is taken, no file is left", () => this.#nothingLeft()],
     ];
   }
 
+  /** A text about the recipe with its paths in this way. */
+  #paths(text: string): string {
+    return this.way.paths(text, this.recipe.name);
+  }
+
+  /** Runs a script of the recipe. */
+  #sh(script: string): Promise<string> {
+    return this.machine.sh(this.#paths(script));
+  }
+
   get #pidFile(): string {
-    return `/run/sipid/${this.recipe.name}.pid`;
+    return this.#paths(`/run/sipid/${this.recipe.name}.pid`);
+  }
+
+  get #ctlPath(): string {
+    return this.#paths(`/opt/${this.recipe.name}/ctl`);
   }
 
   /** The PID in the pidfile. */
@@ -91,17 +108,19 @@ class Scenarios {
   }
 
   get #instances(): number[] {
-    return this.machine.instances(this.recipe.program);
+    return this.machine.instances(this.recipe);
   }
 
   #ctl(...args: string[]): Promise<Result> {
-    return this.machine.run(`/opt/${this.recipe.name}/ctl`, ...args);
+    return this.machine.run(this.#ctlPath, ...args);
   }
 
   /** The ends of the logs, and what runs. */
   async logs(): Promise<string> {
+    const { name } = this.recipe;
+    const own = this.#paths(`/var/log/${name}.log`);
     const files =
-      `/var/log/${this.recipe.name}*.log /var/log/${this.recipe.name}/* /var/log/monit.log /var/log/supervisor/*`;
+      `${own} /var/log/${name}*.log /var/log/${name}/* /var/log/monit.log /var/log/supervisor/*`;
     const { stdout } = await this.machine.run(
       "sh",
       "-c",
@@ -153,7 +172,7 @@ class Scenarios {
   async #reloads(): Promise<void> {
     const { change, applied, session } = this.recipe.reload!;
     const before = this.#instances;
-    await this.machine.sh(change);
+    await this.#sh(change);
     await using client = session === undefined
       ? undefined
       : await Client.connect(this.machine, session);
@@ -170,11 +189,11 @@ class Scenarios {
 
   async #stops(): Promise<void> {
     const { data } = this.recipe;
-    if (data !== undefined) await this.machine.sh(data.write);
+    if (data !== undefined) await this.#sh(data.write);
     await this.#stop();
     expectResult(await this.#ctl("status"), { code: this.way.name === "Supervisor" ? 1 : 3 });
     await this.#start();
-    if (data !== undefined) assertEquals(await this.machine.sh(data.read), "kept");
+    if (data !== undefined) assertEquals(await this.#sh(data.read), "kept");
   }
 
   async #restarts(): Promise<void> {
@@ -188,13 +207,13 @@ class Scenarios {
 
   /** Starts it in a session of its own; resolves when the start fails or the daemon exits. */
   #startByHand(): Promise<Result> {
-    return this.machine.start("setsid", ["--wait", `/opt/${this.recipe.name}/ctl`, "start"]).result;
+    return this.machine.start("setsid", ["--wait", this.#ctlPath, "start"]).result;
   }
 
   /** The supervisor's start and one by hand, or two by hand. */
   async #twoStarts(): Promise<void> {
     const { machine, recipe, way } = this;
-    using watcher = new Watcher(machine, recipe.program);
+    using watcher = new Watcher(machine, recipe);
     for (let round = 1; round <= ROUNDS; round++) {
       await this.#stop();
       const byHand = this.#startByHand();
@@ -202,13 +221,33 @@ class Scenarios {
       // The loser exits. The winner stays, unless that is Monit's or Supervisor's.
       await Promise.race([byHand, other]);
       await until(() => this.#isClaimed, "one has claimed");
+      await this.#untilStoppable(other);
       await way.stop(machine, recipe.name);
-      await this.#ctl("stop");
-      await Promise.all([byHand, other]);
+      // On a busy machine the other one may claim only now.
+      await this.#stopUntilSettled(Promise.all([byHand, other]));
     }
     assertGreater(watcher.samples, ROUNDS);
     assertEquals(watcher.most, 1);
     await this.#start();
+  }
+
+  /** Waits where the page says that a stop must not come in the middle of a start. */
+  async #untilStoppable(start: Promise<unknown>): Promise<void> {
+    if (this.recipe.readyFirst?.includes(this.way.name) !== true) return;
+    await start;
+    expectResult(await this.#ctl("ready"), { code: 0 });
+  }
+
+  /** Stops what starts by hand have started, until these have come to their end. */
+  async #stopUntilSettled(starts: Promise<unknown>): Promise<void> {
+    let areSettled = false;
+    const settled = starts.finally(() => areSettled = true);
+    settled.catch(() => {}); // it is awaited below
+    await until(async () => {
+      expectResult(await this.#ctl("stop"), { code: 0 });
+      return areSettled;
+    }, "the starts have come to their end");
+    await settled;
   }
 
   async #killed(): Promise<void> {
@@ -263,7 +302,7 @@ class Scenarios {
     assert(this.#isClaimed, "the crash leaves the pidfile");
     // A claim record says whose it was; without one it takes a second until a PID counts as recycled.
     const { ownPidFile } = recipe;
-    if (ownPidFile !== undefined) await machine.sh(`touch -cd '1 hour ago' ${ownPidFile}`);
+    if (ownPidFile !== undefined) await this.#sh(`touch -cd '1 hour ago' ${ownPidFile}`);
     for (const pid of pids) await machine.recycle(pid);
     await way.recover(machine, recipe.name);
     await this.#untilOtherThan(pids);
@@ -283,6 +322,7 @@ class Scenarios {
       const starting = way.restarts ? way.start(machine, recipe.name) : this.#startByHand();
       await delay(ms);
       const wasClaimed = this.#isClaimed;
+      await this.#untilStoppable(starting);
       await way.stop(machine, recipe.name);
       if (!wasClaimed || way.restarts) {
         // The stop came before the claim, or before the supervisor's start: that one is stopped now.
@@ -296,8 +336,9 @@ class Scenarios {
     }
   }
 
-  #nothingLeft(): void {
+  async #nothingLeft(): Promise<void> {
     const { machine, recipe, way } = this;
+    if (recipe.cleanup !== undefined) await this.#sh(recipe.cleanup);
     const own = ["sleep", ...way.programs];
     const left = machine.processes().filter(({ name }) => !own.includes(name));
     assertEquals(left, [], "no process is left");
@@ -316,61 +357,5 @@ class Scenarios {
     ];
     const files = machine.written().filter((path) => !allowed.some((it) => path.startsWith(it)));
     assertEquals(files, [], "no file is left outside its own directories");
-  }
-}
-
-/** A connection to the daemon, held by a client program on the machine. */
-class Client implements AsyncDisposable {
-  readonly #child: Deno.ChildProcess;
-  readonly #session: Session;
-  #seen = "";
-  readonly #reading: Promise<void>;
-
-  private constructor(child: Deno.ChildProcess, session: Session) {
-    this.#child = child;
-    this.#session = session;
-    this.#reading = this.#read();
-  }
-
-  static async connect(machine: Machine, session: Session): Promise<Client> {
-    const child = new Deno.Command("nsenter", {
-      args: [...machine.entry(), ...session.command],
-      stdin: "piped",
-      stdout: "piped",
-    }).spawn();
-    const client = new Client(child, session);
-    const [sent, printed] = session.before;
-    await client.#send(sent);
-    await until(() => printed.test(client.#seen), () => `it is connected: ${client.#seen}`);
-    return client;
-  }
-
-  async #send(text: string): Promise<void> {
-    const writer = this.#child.stdin.getWriter();
-    await writer.write(new TextEncoder().encode(text));
-    writer.releaseLock();
-  }
-
-  async #read(): Promise<void> {
-    for await (const text of this.#child.stdout.pipeThrough(new TextDecoderStream())) {
-      this.#seen += text;
-    }
-  }
-
-  /** Goes on with the session, and returns all that the client has printed. */
-  async finish(): Promise<string> {
-    await this.#send(this.#session.after[0]);
-    await this.#child.stdin.close();
-    await this.#reading;
-    return this.#seen;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    try {
-      this.#child.kill("SIGKILL");
-    } catch {
-      // It has exited.
-    }
-    await this.#child.status;
   }
 }
