@@ -24,19 +24,7 @@ export const groupFlag: Flag<boolean> = flagSwitch(
 
 /** Declares a flag whose value is a signal. */
 export function signalFlag(help: string): ValueFlag<Deno.Signal> {
-  return flag("SIG", help, signal, undefined, SIGNAL_NAMES);
-}
-
-/** Parses a signal. */
-export function signal(text: string): Deno.Signal {
-  const parsed = parseSignal(text);
-  if (typeof parsed === "string") return parsed;
-  throw new UsageError(
-    parsed.reason,
-    parsed.isName
-      ? { typed: text.toUpperCase().replace(/^SIG/, ""), known: SIGNAL_NAMES }
-      : undefined,
-  );
+  return flag("SIG", help, parseSignal, undefined, SIGNAL_NAMES);
 }
 
 /** Parses a PID. */

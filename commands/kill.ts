@@ -41,7 +41,7 @@ const flags = {
     "SCHEDULE",
     "what is sent, and how long to wait after each signal, such as INT/30s/QUIT/10s/KILL/5s; a " +
       "bare number is seconds; without KILL the process is never killed",
-    schedule,
+    parseSchedule,
   ).optional(),
   "group": groupFlag,
   "dry-run": flagSwitch("print what would be done; signal and change nothing"),
@@ -62,12 +62,6 @@ export const kill: Definition = command({
   ],
   run: (values) => killByPidfile(values, stepsOf(values)),
 });
-
-function schedule(text: string): readonly Step[] {
-  const steps = parseSchedule(text);
-  if (typeof steps === "string") throw new UsageError(steps);
-  return steps;
-}
 
 /** Returns the schedule that the flags make. */
 function stepsOf(values: Values<typeof flags>): readonly Step[] {

@@ -6,8 +6,8 @@ import { command, type Definition, flag, flagSwitch } from "../lib/cli/command.t
 import { UsageError } from "../lib/errors.ts";
 import { OTHER_SIGNALS, STOP_SIGNALS } from "../lib/proxy/forwarded.ts";
 import { PidProxy } from "../lib/proxy/pid_proxy.ts";
-import { shortName } from "../lib/signal_names.ts";
-import { duration, signal } from "./flags.ts";
+import { parseSignal, shortName } from "../lib/signal_names.ts";
+import { duration } from "./flags.ts";
 
 const STOP_SIGNAL_NAMES = OTHER_SIGNALS.map(shortName);
 
@@ -71,7 +71,7 @@ export const pidproxy: Definition = command({
 });
 
 function stopSignal(text: string): Deno.Signal {
-  const parsed = signal(text);
+  const parsed = parseSignal(text);
   if ([...STOP_SIGNALS, ...OTHER_SIGNALS].includes(parsed)) return parsed;
   throw new UsageError(`expected one of ${STOP_SIGNAL_NAMES.join(", ")}`);
 }

@@ -170,8 +170,15 @@ async function untilReady(
 function proberFor(values: Values<typeof flags>, operands: readonly string[]): Prober {
   const { url } = values;
   const [name, ...args] = operands;
-  if ((url === undefined) === (name === undefined)) {
-    throw new UsageError("expected either --url or a command after --");
+  if (url === undefined && name === undefined) {
+    throw new UsageError("expected --url, or a command after --");
+  }
+  if (url !== undefined && name !== undefined) {
+    // The command is not named: it may be the value of a header that was not quoted.
+    throw new UsageError("--url and a command cannot be given together");
+  }
+  if (values.exec !== undefined && values["pid-file"] === undefined) {
+    throw new UsageError("--exec needs --pid-file");
   }
   if (url?.kind !== "http") {
     const given = Object.keys(httpFlags) as (keyof typeof httpFlags)[];

@@ -45,8 +45,8 @@ export function authorizationOf(url: URL): string | undefined {
   return `Basic ${btoa(toByteString(`${decode(url.username)}:${decode(url.password)}`))}`;
 }
 
-/** A stray % stands for itself. */
-function decode(text: string): string {
+/** Decodes the %-escapes of a part of a URL. A text with a stray % stands for itself. */
+export function decode(text: string): string {
   try {
     return decodeURIComponent(text);
   } catch {

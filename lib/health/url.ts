@@ -1,5 +1,6 @@
 /** The URL of a health check: parsed, and as messages show it. */
 import { UsageError } from "../errors.ts";
+import { decode } from "./headers.ts";
 
 /** A URL that can be probed; `shown` is the URL as it was typed, without secrets. */
 export type HealthUrl =
@@ -24,6 +25,9 @@ export function parseHealthUrl(text: string): HealthUrl {
   const [, typed, rest = ""] = /^([a-z][a-z0-9+.-]*):\/\/(.*)$/is.exec(text) ?? [];
   const shown = redactUrl(text);
   if (typed === undefined) {
+    if (/^\s*(https?|tcp|unix):/i.test(text)) {
+      throw new UsageError("expected http://HOST, https://HOST, tcp://HOST:PORT or unix:///PATH");
+    }
     const example = `http://${shown.replace(/^:?\/*/, "")}`;
     throw new UsageError(`missing protocol scheme; did you mean ${example}?`);
   }
@@ -57,23 +61,42 @@ export function isHttp(url: URL): boolean {
   return url.protocol === "http:" || url.protocol === "https:";
 }
 
-/** Names of query parameters whose values are secrets. */
-const SECRET_NAME =
-  /token|secret|passw|pwd|api_?key|signature|credential|session|^key$|^sig$|auth/i;
+/** Names of parameters whose values are secrets. */
+const SECRET_NAME = new RegExp(
+  "token|secret|pass($|w|phrase|code)|pwd|signature|credential|session|auth|^sig$|" +
+    "(^|[-_.]|api|access|private)key$",
+  "i",
+);
 
-/** Returns a URL for messages: without its password and the secrets of its query. */
+/**
+ * Returns a URL for messages: without its password and the secrets of its query and fragment. One
+ * with a password comes out in the URL parser's own notation.
+ */
 export function redactUrl(text: string): string {
-  const parsed = URL.parse(text);
+  const url = URL.parse(text);
   // root:secret@db/ parses as a URL with the scheme root and without a host.
-  const url = parsed?.host ? parsed : null;
-  // What is not a URL may have its password anywhere before its last @.
-  const password = url === null
-    ? /^([^@]*?\/\/[^:@/]*|[^:@/]*):.*@/s
-    : url.password !== ""
-    ? /^([^:]*:\/\/[^:@/]*):[^@]*@/
-    : /$^/;
-  return text.replace(password, "$1:xxxxx@").replace(
-    /([?&])([^=&#]+)=[^&#]*/g,
-    (pair, start: string, name: string) => SECRET_NAME.test(name) ? `${start}${name}=xxxxx` : pair,
+  if (!url?.host) {
+    // What is not a URL may have its password anywhere before its last @.
+    return redactParameters(text.replace(/^([^@]*?\/\/[^:@/]*|[^:@/]*):.*@/s, "$1:xxxxx@"));
+  }
+  if (url.password === "") return redactParameters(text);
+  url.password = "xxxxx";
+  return redactParameters(url.href);
+}
+
+function redactParameters(text: string): string {
+  return text.replace(
+    /([?&;#])([^=?&;#]+)=([^?&;#]*)/g,
+    (pair, start: string, name: string, value: string) =>
+      isSecret(name, value) ? `${start}${name}=xxxxx` : pair,
   );
+}
+
+/** A value can be a URL with secrets itself, such as the page to return to after a login. */
+function isSecret(name: string, value: string): boolean {
+  return SECRET_NAME.test(decode(name)) || holdsSecret(decode(value), value);
+}
+
+function holdsSecret(text: string, encoded: string): boolean {
+  return text !== encoded && (redactUrl(text) !== text || holdsSecret(decode(text), text));
 }

@@ -3,6 +3,7 @@
  * or a process group until it no longer runs.
  */
 import { formatDuration, parseDuration } from "../duration.ts";
+import { UsageError } from "../errors.ts";
 import { parseSignal, shortName } from "../signal_names.ts";
 import { isRunning, isStopped, type Process } from "./process.ts";
 import { sendSignal } from "./signals.ts";
@@ -109,25 +110,26 @@ export async function runSchedule(
  * a bare number is seconds, as in start-stop-daemon. A last SIGKILL without one gets 5 s, since the
  * kernel takes a moment.
  *
- * @returns the steps, or what is wrong with the text
+ * @throws {UsageError} it is not a schedule
  */
-export function parseSchedule(text: string): readonly Step[] | string {
+export function parseSchedule(text: string): readonly Step[] {
   const steps: Step[] = [];
   let hasWait = true;
   for (const item of text.split("/")) {
     // A dash makes a signal of a number, as in start-stop-daemon: -9.
     const waitMs = /^[\d.]/.test(item) ? parseWait(item) : undefined;
-    if (typeof waitMs === "string") return `"${item}": ${waitMs}`;
     if (waitMs !== undefined) {
       const step = steps.pop();
-      if (step === undefined) return "expected a signal first, as in TERM/20s/KILL/5s";
-      if (hasWait) return `expected a signal after ${shortName(step.signal)}, not "${item}"`;
+      if (step === undefined) {
+        throw new UsageError("expected a signal first, as in TERM/20s/KILL/5s");
+      }
+      if (hasWait) {
+        throw new UsageError(`expected a signal after ${shortName(step.signal)}, not "${item}"`);
+      }
       steps.push({ ...step, waitMs });
       hasWait = true;
     } else {
-      const signal = parseSignal(item.replace(/^-/, ""));
-      if (typeof signal !== "string") return `"${item}": ${signal.reason}`;
-      steps.push({ signal, waitMs: 0 });
+      steps.push({ signal: parseSent(item), waitMs: 0 });
       hasWait = false;
     }
   }
@@ -138,8 +140,19 @@ export function parseSchedule(text: string): readonly Step[] | string {
   return steps;
 }
 
-function parseWait(text: string): number | string {
-  return parseDuration(/^\d+(\.\d+)?$/.test(text) ? `${text}s` : text);
+function parseWait(text: string): number {
+  const waitMs = parseDuration(/^\d+(\.\d+)?$/.test(text) ? `${text}s` : text);
+  if (typeof waitMs === "string") throw new UsageError(`"${text}": ${waitMs}`);
+  return waitMs;
+}
+
+function parseSent(text: string): Deno.Signal {
+  try {
+    return parseSignal(text.replace(/^-/, ""));
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    throw new UsageError(`"${text}": ${error.message}`, error.typo);
+  }
 }
 
 /** Writes a schedule as `parseSchedule` reads it. */

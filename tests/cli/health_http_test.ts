@@ -219,7 +219,7 @@ Deno.test("the reason names the proxy that refuses, without its password", async
   const args = ["wait-until-healthy", "--url", "http://web.invalid/", ...BRIEFLY];
   const { stderr } = expectResult(
     await run(SIPID, args, { env: { HTTP_PROXY: proxy }, clearEnv: true }),
-    { code: 1, stderr: `: proxy ${proxy.replace("s3cret", "xxxxx")}: connection refused\n` },
+    { code: 1, stderr: `: proxy ${proxy.replace("s3cret", "xxxxx")}/: connection refused\n` },
   );
   assertNotMatch(stderr, /s3cret/);
 });

@@ -265,7 +265,17 @@ const WRONG: [args: string[], message: string][] = [
     [["--url", "unix:///run/web.sock", ...flag], `${flag[0]} needs an http or https --url`],
     [[...flag, "--", "true"], `${flag[0]} needs an http or https --url`],
   ]),
-  [["--url", "tcp://127.0.0.1:80", "--", "true"], "expected either --url or a command after --"],
+  [
+    ["--url", "tcp://127.0.0.1:80", "--", "true"],
+    "--url and a command cannot be given together",
+  ],
+  // A header that was not quoted: its value is taken for a command, and is not printed.
+  [["--url", "http://h/", "--header", "X-Key:", "s3cret"], "cannot be given together"],
+  [
+    ["--url", "unix:/run/web.sock"],
+    "expected http://HOST, https://HOST, tcp://HOST:PORT or unix:///PATH",
+  ],
+  [["--url", " http:\\\\u:s3cret@h/"], "expected http://HOST"],
 ];
 for (const [args, message] of WRONG) {
   Deno.test(`wait ${args.join(" ")} is a usage error`, async () => {

@@ -708,7 +708,19 @@ const WRONG_USAGE: readonly Message[] = [
   ],
   [
     "sipid wait-until-healthy",
-    "sipid wait-until-healthy: expected either --url or a command after --",
+    "sipid wait-until-healthy: expected --url, or a command after --",
+  ],
+  [
+    "sipid wait-until-healthy --url http://h/ -- true",
+    "sipid wait-until-healthy: --url and a command cannot be given together",
+  ],
+  [
+    "sipid wait-until-healthy --url http://h/ --exec /bin/true",
+    "sipid wait-until-healthy: --exec needs --pid-file",
+  ],
+  [
+    "sipid wait-until-healthy --url unix:/run/web.sock",
+    'sipid wait-until-healthy: invalid --url "unix:/run/web.sock": expected http://HOST, https://HOST, tcp://HOST:PORT or unix:///PATH',
   ],
   [
     "sipid wait-until-healthy --url tcp://127.0.0.1:1 --header 'A: b'",
@@ -765,6 +777,10 @@ const WRONG_USAGE: readonly Message[] = [
   [
     "sipid kill --pid-file web.pid --schedule TERM/5/5",
     'sipid kill: invalid --schedule "TERM/5/5": expected a signal after TERM, not "5"',
+  ],
+  [
+    "sipid kill --pid-file web.pid --schedule term/5/KIL/5",
+    'sipid kill: invalid --schedule "term/5/KIL/5": "KIL": expected a signal: a name such as HUP or SIGHUP, or a number from 1 to 31; did you mean KILL?',
   ],
   [
     "sipid kill --pid-file web.pid --schedule TERM/5/FOO",

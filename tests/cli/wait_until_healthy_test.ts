@@ -582,7 +582,8 @@ const WRONG: [string[], string][] = [
   [["--url", "http://a:99999/"], "expected a URL such as"],
   [["--url", "http://[::1/"], "expected a URL such as"],
   [["--url", ""], "missing value for --url"],
-  [[], "expected either --url or a command after --"],
+  [[], "expected --url, or a command after --"],
+  [["--exec", "/bin/true", "--", "true"], "--exec needs --pid-file"],
   [
     ["--url", "http://a/", "--timeout", "0s"],
     'invalid --timeout "0s": expected more than 0s',

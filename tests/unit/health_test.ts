@@ -50,6 +50,18 @@ Deno.test("redactUrl() hides passwords and secrets of the query, and nothing els
     ["http://h/?monkey=1", "http://h/?monkey=1"],
     ["http://u:p@[", "http://u:xxxxx@["],
     ["u:p@h", "u:xxxxx@h"],
+    ["http://u:p@q@h/", "http://u:xxxxx@h/"],
+    ["http://u@v:p@h/", "http://u%40v:xxxxx@h/"],
+    ["http:u:p@h/", "http://u:xxxxx@h/"],
+    [" http:\\\\u:p\t@h\\a", "http://u:xxxxx@h/a"],
+    ["http://h/?pass=s&bypass=1", "http://h/?pass=xxxxx&bypass=xxxxx"],
+    ["http://h/?api-key=s;access_key=s", "http://h/?api-key=xxxxx;access_key=xxxxx"],
+    ["http://h/?%74oken=s&100%=1", "http://h/?%74oken=xxxxx&100%=1"],
+    ["http://h/cb#access_token=s&state=1", "http://h/cb#access_token=xxxxx&state=1"],
+    ["http://h/?next=%2Fa%3Ftoken%3Ds&a=b", "http://h/?next=xxxxx&a=b"],
+    ["http://h/?next=%252Fa%253Ftoken%253Ds", "http://h/?next=xxxxx"],
+    ["http://h/?next=%2Fa%3Fb%3Dc", "http://h/?next=%2Fa%3Fb%3Dc"],
+    ["/run/x?token=s", "/run/x?token=xxxxx"],
   ];
   for (const [url, shown] of cases) assertEquals(redactUrl(url), shown, url);
 });
