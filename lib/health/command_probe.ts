@@ -1,4 +1,5 @@
 /** The probe that runs a command: healthy is exit status 0. */
+import type { ChildExit } from "../process/child.ts";
 import { CommandGroup } from "../process/command_group.ts";
 import { abortable } from "./connect.ts";
 import type { Prober } from "./probe.ts";
@@ -27,16 +28,14 @@ export class CommandProber implements Prober {
   async probe(signal: AbortSignal): Promise<string | undefined> {
     const group = new CommandGroup(this.target, this.#args);
     this.#lastLine = () => group.lastLine;
-    let status: Deno.CommandStatus | undefined;
+    let exit: ChildExit;
     try {
-      status = await abortable(group.status, signal);
+      exit = await abortable(group.status, signal);
     } finally {
       await group.end(signal);
     }
-    if (status.success) return undefined;
-    const fact = status.signal === null
-      ? `exit status ${status.code}`
-      : `killed by ${status.signal}`;
+    if (exit.code === 0) return undefined;
+    const fact = exit.signal === null ? `exit status ${exit.code}` : `killed by ${exit.signal}`;
     return this.#withOutput(fact);
   }
 

@@ -18,6 +18,9 @@ export interface HealthCheckOptions {
 /** A silence this long, in milliseconds, is worth more to the user than an older reason. */
 const LONG_SILENCE_MS = 1_000;
 
+/** How much of a reason is shown, from its beginning and its end: servers write parts of it. */
+const [SHOWN_FIRST_CHARS, SHOWN_LAST_CHARS] = [300, 100];
+
 /** Why a probe was aborted at its own limit. */
 const PROBE_TIMEOUT = new DOMException("the probe's limit", "TimeoutError");
 
@@ -48,7 +51,7 @@ export class HealthCheck {
   reason(when: string): string {
     const silence = this.#probeBegin === undefined ? 0 : performance.now() - this.#probeBegin;
     return this.#reason === undefined || silence > LONG_SILENCE_MS
-      ? this.#prober.noResult(when)
+      ? shorten(this.#prober.noResult(when))
       : this.#reason;
   }
 
@@ -65,8 +68,9 @@ export class HealthCheck {
       const failure = await this.#probe(signal);
       inARow = failure === undefined ? inARow + 1 : 0;
       if (inARow === successes) return;
-      const reason = failure ?? `healthy ${inARow} of ${successes} times in a row`;
-      if (reason !== this.#reason) this.#options.onReason(reason);
+      const reason = shorten(failure ?? `healthy ${inARow} of ${successes} times in a row`);
+      // The second success and those after it are no news.
+      if (reason !== this.#reason && inARow < 2) this.#options.onReason(reason);
       this.#reason = reason;
       await delay(Math.max(0, next - performance.now()), { signal });
     }
@@ -100,4 +104,10 @@ export class HealthCheck {
       signal.removeEventListener("abort", abort);
     }
   }
+}
+
+function shorten(text: string): string {
+  return text.length <= SHOWN_FIRST_CHARS + SHOWN_LAST_CHARS
+    ? text
+    : `${text.slice(0, SHOWN_FIRST_CHARS)}...${text.slice(-SHOWN_LAST_CHARS)}`;
 }

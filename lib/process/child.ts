@@ -12,7 +12,15 @@ export interface Child {
   /** It and no other; counts as exited from the start if it exited at once. */
   readonly process: HeldProcess;
   /** How it exited. */
-  readonly status: Promise<Deno.CommandStatus>;
+  readonly status: Promise<ChildExit>;
+}
+
+/** How a child exited. */
+export interface ChildExit {
+  /** Its status; 128 + N for signal N. */
+  readonly code: number;
+  /** The signal that ended it: its name, or `signal N` for a realtime one, which has none. */
+  readonly signal: string | null;
 }
 
 /**
@@ -24,15 +32,26 @@ export interface Child {
  */
 export function start(name: string, args: readonly string[]): Child {
   try {
-    const { pid, status } = new Deno.Command(name, {
+    const child = new Deno.Command(name, {
       args: [...args],
       stdin: "inherit",
       stdout: "inherit",
       stderr: "inherit",
     }).spawn();
-    return { process: hold(pid as Pid), status };
+    return { process: hold(child.pid as Pid), status: exitOf(child) };
   } catch (error) {
     throw notStarted(name, error);
+  }
+}
+
+/** Returns how a child exits. The runtime throws where that is by a realtime signal. */
+export async function exitOf(child: Deno.ChildProcess): Promise<ChildExit> {
+  try {
+    return await child.status;
+  } catch (error) {
+    const [, number] = /^invalid signal: (\d+)$/.exec(errorText(error)) ?? [];
+    if (number === undefined) throw error;
+    return { code: 128 + Number(number), signal: `signal ${number}` };
   }
 }
 

@@ -3,7 +3,7 @@
  * starts ends with it, unless it leaves the group.
  */
 import { delay } from "@std/async/delay";
-import { notStarted } from "./child.ts";
+import { type ChildExit, exitOf, notStarted } from "./child.ts";
 import type { Pid } from "./pid.ts";
 import { findProcess, type Process } from "./process.ts";
 
@@ -21,7 +21,7 @@ const MAX_OUTPUT_CHARS = 4_096;
 /** A running command. */
 export class CommandGroup {
   /** How the command itself exited. */
-  readonly status: Promise<Deno.CommandStatus>;
+  readonly status: Promise<ChildExit>;
   readonly #child: Deno.ChildProcess;
   /** The command as it was after its start; undefined if it had exited by then. */
   readonly #leader: Process | undefined;
@@ -47,7 +47,7 @@ export class CommandGroup {
     } catch (error) {
       throw notStarted(name, error);
     }
-    this.status = this.#child.status;
+    this.status = exitOf(this.#child);
     this.#leader = findProcess(this.#child.pid as Pid);
     this.#readers = [this.#child.stdout, this.#child.stderr].map((stream) =>
       stream.getReader({ mode: "byob" })

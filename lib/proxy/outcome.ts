@@ -9,7 +9,7 @@ export interface Exit {
   /** Its status; 128 + N for signal N. */
   readonly code: number;
   /** The signal that ended it. */
-  readonly signal: Deno.Signal | null;
+  readonly signal: string | null;
   /** When that was noticed. */
   readonly at: number;
 }

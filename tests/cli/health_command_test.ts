@@ -48,6 +48,8 @@ const REASONS: [script: string, reason: string][] = [
   ["printf 'last\\n\\n  \\n'; exit 1", "exit status 1: last"],
   ["printf '\\033[31mred\\n'; exit 1", "exit status 1: \\x1b[31mred"],
   ["kill -SEGV $$", "killed by SIGSEGV"],
+  // A realtime signal, for which the runtime has no name.
+  ["kill -35 $$", "killed by signal 35"],
   ["yes | head -c 1000000; echo end; exit 1", "exit status 1: end"],
 ];
 for (const [script, reason] of REASONS) {
@@ -58,6 +60,15 @@ for (const [script, reason] of REASONS) {
     });
   });
 }
+
+Deno.test("a reason is shortened in its middle", async () => {
+  const script = "echo $(printf %04000d 0)end; exit 1";
+  const { stderr } = expectResult(await wait(["--timeout", "300ms"], "sh", "-c", script), {
+    code: 1,
+    stderr: /: exit status 1: 0+\.\.\.0+end\n/,
+  });
+  assertLess(Math.max(...stderr.split("\n").map((line) => line.length)), 600);
+});
 
 Deno.test("the arguments of a command are not printed: they may be secrets", async () => {
   const { stderr } = await wait(BRIEFLY, "false", "--password=s3cret");

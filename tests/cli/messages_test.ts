@@ -909,6 +909,7 @@ const FRAGMENTS: Readonly<Record<string, string>> = {
   'invalid --… "…": …': "before what is expected of the value",
   "… (expected …)": "after the status of an answer",
   "within …": "the limit of a probe",
+  "signal …": "a realtime signal, of a command that was killed by it",
   "so far": "after a reason, in a line about a wait",
   "status …": "of an answer without a status text",
   "sipid …:": "the prefix of every message",
