@@ -6,7 +6,9 @@ import {
   fixture,
   isRunning,
   NOBODY,
+  run,
   Running,
+  SIPID,
   sipid,
   TempDir,
 } from "../support.ts";
@@ -169,6 +171,38 @@ for (const { what, arrange, refusal, claim, job = () => fixture("exits_on_term")
     if (isRefused) assertEquals(Deno.readTextFileSync(path), String(running.pid));
   });
 }
+
+/** A real and an effective user that are not root, and the words that give a program both. */
+const [REAL, EFFECTIVE] = isRoot ? [NOBODY, NOBODY - 1] : [Deno.uid()!, Deno.uid()!];
+const AS_BOTH = isRoot
+  ? ["setpriv", `--ruid=${REAL}`, `--euid=${EFFECTIVE}`, "--clear-groups"]
+  : [];
+
+/** Writes a pidfile of the effective user's, in a directory of theirs. */
+function effectiveUsersPidfile(dir: TempDir, content: string): string {
+  const path = dir.write("web.pid", content);
+  if (isRoot) [dir.path, path].forEach((name) => Deno.chownSync(name, EFFECTIVE, null));
+  return path;
+}
+
+Deno.test("kill does not act across users where the kernel lets its real and effective user", async () => {
+  using dir = new TempDir();
+  await using running = await nobodysJob();
+  const path = effectiveUsersPidfile(dir, String(running.pid));
+  expectResult(await run("env", [...AS_BOTH, SIPID, "kill", "--pid-file", path]), {
+    code: isRoot ? 1 : 0,
+    stderr: isRoot ? `${path}: is owned by user ${EFFECTIVE}, but process` : "exited after",
+  });
+  assertEquals(isRunning(running.pid), isRoot);
+});
+
+Deno.test("claim writes to a pidfile of its effective user", async () => {
+  using dir = new TempDir();
+  const path = effectiveUsersPidfile(dir, "0");
+  const claim = ["claim", "--pid", String(Deno.pid), "--pid-file", path];
+  expectResult(await run("env", [...AS_BOTH, SIPID, ...claim]), { code: 0 });
+  assertEquals(Deno.readTextFileSync(path), String(Deno.pid));
+});
 
 Deno.test("claim does not write to a file whose owner could change it afterwards", async () => {
   using dir = new TempDir();
