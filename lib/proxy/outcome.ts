@@ -49,7 +49,12 @@ export function outcomeOf(facts: Facts): { readonly status: number; readonly rea
     const fact = `no daemon was stopped: ${facts.doubt}`;
     return { status, reason: `${fact}; if the command has started one, check that it has exited` };
   }
-  if (!facts.isBackground && !needsDaemon) return { status: code };
+  if (!facts.isBackground && !needsDaemon) {
+    const isMissing = waitMs > 0 && daemon === undefined && !facts.isCommandDaemon;
+    if (!isMissing) return { status: code };
+    const fact = `the command exited with status ${code}, and no pidfile named a daemon`;
+    return { status: code, reason: `${fact}: ${facts.doubt}; check whether it is running` };
+  }
   const reason = daemon === undefined
     ? `the command exited, and no pidfile named a daemon within ${formatDuration(waitMs)}: ` +
       `${facts.doubt}; check that the daemon may write it, and whether it is running`

@@ -514,6 +514,10 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
       "sipid pidproxy: the command exited, and no pidfile named a daemon within 50ms: none.pid: does not exist; check that the daemon may write it, and whether it is running",
     ],
     [
+      "sipid pidproxy --wait 5s none.pid false",
+      "sipid pidproxy: the command exited with status 1, and no pidfile named a daemon: none.pid: does not exist; check whether it is running",
+    ],
+    [
       "sipid pidproxy stale.pid sh -c 'trap : HUP; kill -HUP $PPID; sleep 0.5'",
       "sipid pidproxy: sent SIGHUP to process PID (sleep), the command: stale.pid: is from before the command was started",
     ],

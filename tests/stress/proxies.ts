@@ -6,14 +6,16 @@ import { broken, type Part, type Random, type Row } from "./stress.ts";
 /** A daemon that acts on TERM, INT and QUIT alone. It is given its pidfile, and when to write it. */
 const DAEMON = `trap : HUP USR1 USR2 WINCH; trap exit TERM INT QUIT
 sleep "$1"; printf %s $$ >"$0"; while :; do sleep 0.05; done`;
-/** The commands. Each is given the pidfile, the delay and the daemon. */
+/** The commands. Each is given the pidfile, which may be from an earlier run, the delay and the daemon. */
 const COMMANDS: Readonly<Record<string, string>> = {
   "ignores signals, and exits when its daemon has": `trap : TERM INT QUIT HUP USR1 USR2
 touch "$1.started"; sh -c "$3" "$1" "$2" & daemon=$!
 while kill -0 $daemon 2>/dev/null; do wait $daemon; done`,
-  "is ended by signals": `touch "$1.started"; sh -c "$3" "$1" "$2" & wait`,
+  "touches the pidfile, and is ended by signals":
+    `touch "$1" "$1.started"; sh -c "$3" "$1" "$2" & wait`,
   "exits, and leaves its daemon running":
     `touch "$1.started"; setsid sh -c "$3" "$1" "$2" & exit 0`,
+  "is the daemon itself": `touch "$1.started"; exec sh -c "$3" "$1" "$2"`,
 };
 const SIGNALS: readonly Deno.Signal[] = [
   "SIGTERM",
