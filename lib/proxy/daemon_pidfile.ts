@@ -22,9 +22,21 @@ import { shellQuote } from "../shell_quote.ts";
 /** What one look at the pidfile showed. */
 export type Sighting =
   /** It names this running process. */
-  | { readonly kind: "daemon"; readonly process: HeldProcess; readonly state: ExistingPidfile }
+  | {
+    readonly kind: "daemon";
+    readonly process: HeldProcess;
+    readonly state: ExistingPidfile;
+    /** Whether this content is seen for the first time. */
+    readonly isFirst: boolean;
+  }
   /** The process that it names has exited. */
-  | { readonly kind: "exited"; readonly pid: Pid; readonly reason: string }
+  | {
+    readonly kind: "exited";
+    readonly pid: Pid;
+    readonly reason: string;
+    /** Whether this content is seen for the first time. */
+    readonly isFirst: boolean;
+  }
   /** It names no process that may be signalled. */
   | { readonly kind: "none"; readonly reason: string };
 
@@ -83,15 +95,17 @@ export class DaemonPidfile {
     if (state.kind === "invalid") return none("does not contain a valid pid");
 
     const { pid } = state;
+    const isFirst = this.#known === undefined || !isSameContent(state, this.#known.state);
     const exited: Sighting = {
       kind: "exited",
       pid,
       reason: `${name}: process ${pid} is not running`,
+      isFirst,
     };
-    if (this.#known !== undefined && isSameContent(state, this.#known.state)) {
-      const { process } = this.#known;
+    if (!isFirst) {
+      const { process } = this.#known!;
       return process !== undefined && isRunning(process)
-        ? { kind: "daemon", process, state }
+        ? { kind: "daemon", process, state, isFirst }
         : exited;
     }
     if (pid === command.pid) return this.#believe(state, command) ?? exited;
@@ -137,7 +151,7 @@ export class DaemonPidfile {
   #believe(state: NamedPidfile, process: HeldProcess | undefined): Sighting | undefined {
     this.#known = { state, process };
     return process !== undefined && isRunning(process)
-      ? { kind: "daemon", process, state }
+      ? { kind: "daemon", process, state, isFirst: true }
       : undefined;
   }
 }

@@ -68,9 +68,12 @@ export class Groups {
     this.targetOf(leader)?.target.running();
   }
 
-  /** Remembers a daemon that had exited when it was first named. */
+  /** Remembers a daemon that had exited when it was first named, if its group has members. */
   noteUnseen(leader: Pid): void {
-    this.#unseen.push(leader);
+    const isKnown = this.#unseen.includes(leader) ||
+      this.#followed.some((group) => group.leader.pid === leader);
+    const hasMembers = (): boolean => new Leftovers(leader, undefined).running().length > 0;
+    if (!isKnown && hasMembers()) this.#unseen.push(leader);
   }
 
   /** Returns the group that a daemon leads, if it is followed. */

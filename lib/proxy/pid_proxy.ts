@@ -155,12 +155,13 @@ export class PidProxy {
       return;
     }
     if (seen.kind !== "daemon") this.#doubt = seen.reason;
-    if (seen.kind === "exited" && seen.pid !== this.#command.pid) {
-      if (this.#lastDaemon !== undefined) return;
-      this.#lastDaemon = seen.pid;
-      this.#daemonExitedAt = performance.now();
-      if (this.#options.isGroup) this.#groups.noteUnseen(seen.pid);
-    }
+    if (seen.kind === "none") return;
+    const pid = seen.kind === "daemon" ? seen.process.pid : seen.pid;
+    if (pid === this.#command.pid) return;
+    if (seen.isFirst && this.#options.isGroup) this.#groups.noteUnseen(pid);
+    if (this.#lastDaemon !== undefined) return;
+    this.#lastDaemon = pid;
+    this.#daemonExitedAt = performance.now();
   }
 
   #graceEndsAt(): number {

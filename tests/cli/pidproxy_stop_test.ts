@@ -329,6 +329,25 @@ Deno.test("pidproxy --group reports the workers of a master that it never saw al
   Deno.kill(worker, "SIGKILL");
 });
 
+Deno.test("pidproxy --group reports the workers of a later master that it never saw alive", async () => {
+  const script = `sleep 600 & echo $! >"$0"; echo ready; wait
+    setsid sh -c 'sleep 600 & echo worker $! >"$0.out"; echo $$ >"$0.leader"' "$0"
+    cat "$0.leader" >"$0"; cat "$0.out"; exec sleep 600`;
+  await using proxied = await Proxied.start((pidFile) => ["sh", "-c", script, pidFile], {
+    flags: ["--group"],
+  });
+  const first = Number(Deno.readTextFileSync(proxied.pidFile));
+  await proxied.followed(first);
+  Deno.kill(first, "SIGKILL");
+  const worker = await workerOf(proxied);
+  proxied.running.kill("SIGTERM");
+  expectResult(await proxied.result(), {
+    code: 1,
+    stderr: `exited before it was seen; not signalled: process ${worker} (sleep)`,
+  });
+  Deno.kill(worker, "SIGKILL");
+});
+
 Deno.test("pidproxy without --group leaves the workers alone", async () => {
   await using proxied = await Proxied.start(master("exec sleep 600"), { flags: ["--wait", "5s"] });
   const worker = await workerOf(proxied);
