@@ -135,7 +135,7 @@ export const waitUntilHealthy: Definition = command({
       }
       if (error !== DEADLINE) throw error;
       if (watch?.isStarted === false) {
-        throw new CommandError(`${watch.reason} after ${elapsed()}; has the service been started?`);
+        throw new CommandError(`${watch.reason} after ${limit}; ${watch.hint}`);
       }
       throw new CommandError(
         `healthcheck unhealthy (${prober.kind} '${prober.target}' was not healthy after ` +

@@ -33,14 +33,22 @@ export interface Client {
   readonly hostname: string | undefined;
 }
 
-/** What tells two clients apart. */
+/** The way to a server. */
 interface Route {
-  /** Whether the server may see the client certificate. */
+  /** Whether it is the one that was asked for. */
   readonly isTrusted: boolean;
   /** What to connect to in place of the URL's host. */
-  readonly via?: Deno.Proxy | undefined;
-  /** Whether requests set the Host header. */
+  readonly via?: Deno.Proxy;
+  /** Whether requests set the Host header; undefined: if the user does. */
   readonly setsHost?: boolean;
+}
+
+/** What tells two clients apart. */
+interface CreateOptions {
+  /** Whether servers see the client certificate. */
+  readonly hasIdentity: boolean;
+  readonly via: Deno.Proxy | undefined;
+  readonly setsHost: boolean;
 }
 
 /** Creates clients when they are needed, and keeps them. */
@@ -77,6 +85,7 @@ export class HttpClients {
     }
     const proxy = await proxyFor(url, proxies);
     if (proxy !== undefined) {
+      if (isTrusted && url.protocol === "https:") this.#refuseSecureProxy(proxy);
       const peer = `proxy ${redactUrl(proxy)}`;
       return this.#client(url, { isTrusted, via: { url: proxy } }, peer);
     }
@@ -92,10 +101,23 @@ export class HttpClients {
     return { ...this.#client(direct, { isTrusted, setsHost: true }), host: url.host };
   }
 
-  #client(url: URL, route: Route, peer?: string): Client {
-    const { isTrusted, via, setsHost = isTrusted && this.#options.hasHost } = route;
-    const name = JSON.stringify([isTrusted, via, setsHost]);
-    const http = this.#clients.get(name) ?? this.#create({ isTrusted, via, setsHost });
+  /** The runtime would show the client certificate to an https proxy, too. */
+  #refuseSecureProxy(proxy: string): void {
+    if (this.#tls.identity.cert === undefined || !/^https:/i.test(proxy)) return;
+    throw new CommandError(
+      "HTTPS_PROXY: an https proxy would get the client certificate of --cert too; " +
+        "use an http proxy, or NO_PROXY",
+    );
+  }
+
+  #client(url: URL, { isTrusted, via, setsHost }: Route, peer?: string): Client {
+    const options = {
+      hasIdentity: isTrusted && url.protocol === "https:",
+      via,
+      setsHost: setsHost ?? (isTrusted && this.#options.hasHost),
+    };
+    const name = JSON.stringify(options);
+    const http = this.#clients.get(name) ?? this.#create(options);
     this.#clients.set(name, http);
     const proxy = via !== undefined && "url" in via ? new URL(via.url) : undefined;
     const hostname = via === undefined || proxy !== undefined
@@ -104,13 +126,13 @@ export class HttpClients {
     return { http, url, host: undefined, peer, isProxied: proxy !== undefined, hostname };
   }
 
-  #create({ isTrusted, via, setsHost }: Route): Deno.HttpClient {
+  #create({ hasIdentity, via, setsHost }: CreateOptions): Deno.HttpClient {
     const { caCert } = this.#options;
     const { authorities, identity } = this.#tls;
     try {
       return Deno.createHttpClient({
         ...authorities,
-        ...(isTrusted ? identity : {}),
+        ...(hasIdentity ? identity : {}),
         ...(via === undefined ? {} : { proxy: via }),
         // HTTP/2 has the host in another place, and servers reject two that differ.
         ...(setsHost ? { allowHost: true, http2: false } : {}),

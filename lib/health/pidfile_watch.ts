@@ -11,12 +11,23 @@ import { shellQuote } from "../shell_quote.ts";
 /** Milliseconds between two reads of the pidfile. */
 const WATCH_INTERVAL_MS = 50;
 
+/** Why no process is watched yet: what the pidfile was, or is, when it was read last. */
+type Wait = "missing" | "empty" | "unclear" | "unreadable";
+
+/** Each as a fact, to follow the pidfile's name. */
+const FACTS: Readonly<Record<Wait, string>> = {
+  missing: "does not exist",
+  empty: "is empty",
+  unclear: "its process is not identified",
+  unreadable: "is held up by another process, with a lease or by replacing it,",
+};
+
 /** Watches the process that a pidfile names, through restarts. */
 export class PidfileWatch {
   readonly #path: string;
   readonly #exec: string | undefined;
   readonly #onWarning: (text: string) => void;
-  #isEmpty = false;
+  #wait: Wait = "unreadable";
   #process: HeldProcess | undefined;
 
   /**
@@ -37,7 +48,19 @@ export class PidfileWatch {
 
   /** Why nothing is watched yet. */
   get reason(): string {
-    return `${shellQuote(this.#path)}: ${this.#isEmpty ? "is empty" : "does not exist"}`;
+    return `${shellQuote(this.#path)}: ${FACTS[this.#wait]}`;
+  }
+
+  /** What helps if nothing is watched by the deadline. */
+  get hint(): string {
+    switch (this.#wait) {
+      case "unreadable":
+        return `find it with: fuser -v ${shellQuote(this.#path)}`;
+      case "unclear":
+        return "use a longer --timeout";
+      default:
+        return "has the service been started?";
+    }
   }
 
   /**
@@ -58,9 +81,16 @@ export class PidfileWatch {
 
   /** Returns whether the pidfile names a process yet. */
   async #find(): Promise<boolean> {
+    // The deadline can come while the pidfile cannot be opened, and while it is unclear.
+    this.#wait = "unreadable";
+    const { kind } = await readPidfile(this.#path);
+    this.#wait = kind === "missing" || kind === "empty" ? kind : "unclear";
+    if (kind === "missing" || kind === "empty") return false;
     const { state, verdict } = await readAndJudge(this.#path, this.#exec);
-    this.#isEmpty = state.kind === "empty";
-    if (state.kind === "missing" || state.kind === "empty") return false;
+    if (state.kind === "missing" || state.kind === "empty") {
+      this.#wait = state.kind;
+      return false;
+    }
     if (state.kind !== "pid") {
       throw new CommandError(
         `${shellQuote(this.#path)}: does not contain a valid pid; nothing to wait for`,

@@ -301,6 +301,19 @@ for (
   });
 }
 
+testAsRoot("a lease that is longer than the timeout of a wait is its reason", async () => {
+  using dir = new TempDir();
+  await using job = new Job();
+  const path = nobodysDir(dir, job.pid);
+  await using _lease = await nobodysPython(dir, LEASE);
+  const flags = ["--url", "http://127.0.0.1:1/", "--timeout", "500ms", "--pid-file", path];
+  expectResult(await sipid("wait-until-healthy", ...flags), {
+    code: 1,
+    stderr: `${path}: is held up by another process, with a lease or by replacing it, after ` +
+      `500ms; find it with: fuser -v ${path}\n`,
+  });
+});
+
 /** A wait that nothing but its deadline ends. */
 const HOPELESS = ["wait-until-healthy", "--url", "http://127.0.0.1:1/", "--timeout", "1s"];
 

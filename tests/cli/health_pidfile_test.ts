@@ -48,8 +48,8 @@ for (const [state, content] of [["is missing", undefined], ["is empty", ""]] as 
       {
         code: 1,
         stderr: content === undefined
-          ? /web\.pid: does not exist after \d+ms; has the service been started\?\n/
-          : /web\.pid: is empty after \d+ms; has the service been started\?\n/,
+          ? /web\.pid: does not exist after 500ms; has the service been started\?\n/
+          : /web\.pid: is empty after 500ms; has the service been started\?\n/,
       },
     );
     assertGreaterOrEqual(ms, 500);
@@ -58,6 +58,27 @@ for (const [state, content] of [["is missing", undefined], ["is empty", ""]] as 
     assertLess(probes, 1);
   });
 }
+
+Deno.test("an empty pidfile is called empty at any timeout", async () => {
+  using dir = new TempDir();
+  const path = dir.write("web.pid", "");
+  expectResult(await wait("http://127.0.0.1:2/", "--pid-file", path, "--timeout", "50ms"), {
+    code: 1,
+    stderr: /web\.pid: is empty after 50ms; has the service been started\?\n/,
+  });
+});
+
+Deno.test("a pidfile whose process is not settled by the timeout is not called missing", async () => {
+  using dir = new TempDir();
+  await using job = new Job();
+  // Unclear: the process started long after the pidfile was written.
+  const path = dir.write("web.pid", String(job.pid));
+  Deno.utimeSync(path, 1, 1);
+  expectResult(await wait("http://127.0.0.1:2/", "--pid-file", path, "--timeout", "50ms"), {
+    code: 1,
+    stderr: /web\.pid: its process is not identified after 50ms; use a longer --timeout\n/,
+  });
+});
 
 Deno.test("once the pidfile has named a process, its exit ends the wait", async () => {
   using dir = new TempDir();

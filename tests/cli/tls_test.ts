@@ -269,6 +269,27 @@ Deno.test("the client certificate is not shown to another server after a redirec
   });
 });
 
+Deno.test("an https proxy does not get the client certificate", async () => {
+  using authority = await Authority.create();
+  const [{ cert, key }, client] = [await authority.sign("web"), await authority.sign("client")];
+  await using proxy = await mutualTlsServer(authority.cert, cert, key);
+  const flags = ["--ca-cert", authority.cert, "--cert", client.cert, "--key", client.key];
+  const waitProxied = (url: string): Promise<Result> =>
+    run(SIPID, ["wait-until-healthy", "--url", url, ...flags, "--timeout", "1s"], {
+      env: { HTTP_PROXY: proxy.url, HTTPS_PROXY: proxy.url },
+    });
+  // It demands one, and does not get it.
+  expectResult(await waitProxied("http://web.invalid/"), {
+    code: 1,
+    stderr: "the server requires a client certificate",
+  });
+  expectResult(await waitProxied("https://web.invalid/"), {
+    code: 1,
+    stderr: "HTTPS_PROXY: an https proxy would get the client certificate of --cert too; " +
+      "use an http proxy, or NO_PROXY\n",
+  });
+});
+
 Deno.test("https: an address of the other family is tried if one refuses", async () => {
   using authority = await Authority.create();
   const { cert, key } = await authority.sign("web", { san: "DNS:localhost" });
