@@ -42,7 +42,6 @@ export class UsageError extends Error {
 
 const USE_LOCKS = "use a path on a file system that has locks, such as /run";
 const RUN_AS_OWNER = "run as root or as its owner";
-/** What to do about an errno, by its name in errno(3). */
 const HINTS: Readonly<Record<string, string>> = {
   EACCES: RUN_AS_OWNER,
   EPERM: RUN_AS_OWNER,
@@ -75,6 +74,7 @@ const ERRNO_NAMES: Readonly<Record<string, string>> = {
   5: "EIO",
   8: "ENOEXEC",
   9: "EBADF",
+  11: "EAGAIN",
   12: "ENOMEM",
   13: "EACCES",
   16: "EBUSY",
@@ -82,6 +82,7 @@ const ERRNO_NAMES: Readonly<Record<string, string>> = {
   20: "ENOTDIR",
   23: "ENFILE",
   24: "EMFILE",
+  26: "ETXTBSY",
   28: "ENOSPC",
   30: "EROFS",
   36: "ENAMETOOLONG",
@@ -115,6 +116,11 @@ export function errorText(error: unknown): string {
   return words.replace(/^[A-Z](?=[a-z])/, (letter) => letter.toLowerCase());
 }
 
+/** Returns what to do about an errno, by its name in errno(3). */
+export function hintFor(errno: string): string | undefined {
+  return HINTS[errno];
+}
+
 /**
  * Returns an error that says what failed, why, and what to do about it.
  *
@@ -122,7 +128,7 @@ export function errorText(error: unknown): string {
  */
 export function toCommandError(what: string, error: unknown): CommandError {
   if (error instanceof CommandError) return error;
-  const hint = HINTS[errnoOf(error) ?? ""];
+  const hint = hintFor(errnoOf(error) ?? "");
   return new CommandError(
     `${what}: ${errorText(error)}${hint === undefined ? "" : `; ${hint}`}`,
   );

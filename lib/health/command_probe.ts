@@ -1,5 +1,5 @@
 /** The probe that runs a command: healthy is exit status 0. */
-import type { ChildExit } from "../process/child.ts";
+import { type ChildExit, NotStarted } from "../process/child.ts";
 import { CommandGroup } from "../process/command_group.ts";
 import { abortable } from "./connect.ts";
 import type { Prober } from "./probe.ts";
@@ -26,7 +26,8 @@ export class CommandProber implements Prober {
    * @throws {CommandError} it cannot be run
    */
   async probe(signal: AbortSignal): Promise<string | undefined> {
-    const group = new CommandGroup(this.target, this.#args);
+    const group = this.#start();
+    if (typeof group === "string") return group;
     this.#lastLine = () => group.lastLine;
     let exit: ChildExit;
     try {
@@ -37,6 +38,16 @@ export class CommandProber implements Prober {
     if (exit.code === 0) return undefined;
     const fact = exit.signal === null ? `exit status ${exit.code}` : `killed by ${exit.signal}`;
     return this.#withOutput(fact);
+  }
+
+  /** Starts the command; returns the reason if that may be possible later. */
+  #start(): CommandGroup | string {
+    try {
+      return new CommandGroup(this.target, this.#args);
+    } catch (error) {
+      if (error instanceof NotStarted && error.isTemporary) return error.message;
+      throw error;
+    }
   }
 
   /** Says that the command did not exit, and its last line. */

@@ -1,5 +1,6 @@
 /** Starting the command that pidproxy runs. */
-import { CommandError, errnoOf, errorText } from "../errors.ts";
+import { CommandError, errnoOf, errorText, hintFor } from "../errors.ts";
+import { shellQuote } from "../shell_quote.ts";
 import type { Pid } from "./pid.ts";
 import { findProcess, type HeldProcess, holdProcess } from "./process.ts";
 
@@ -65,34 +66,56 @@ function hold(pid: Pid): HeldProcess {
 /** No process has this start time. */
 const EXITED = { startTicks: -1, program: undefined, isKernelThread: false };
 
+/** A command could not be started. */
+export class NotStarted extends CommandError {
+  /**
+   * Creates the error.
+   *
+   * @param fact why, with a hint
+   * @param isTemporary whether it could be started later
+   */
+  constructor(name: string, fact: string, status: number, readonly isTemporary = false) {
+    super(`cannot run ${shellQuote(name)}: ${fact}`, status);
+  }
+}
+
+/** What a shortage or another process is the reason of, which may be over soon. */
+const TEMPORARY = ["EAGAIN", "ENOMEM", "EMFILE", "ENFILE", "ETXTBSY"];
+
+/** What to do about an errno of fork(2) or execve(2). */
+const HINTS: Readonly<Record<string, string>> = {
+  EACCES: "make it executable: chmod +x",
+  ENOEXEC: "it is not a program for this machine, or lacks a first line like #!/bin/sh",
+  EAGAIN: "raise the limit on processes (ulimit -u)",
+  ETXTBSY: "retry when it has been written",
+};
+
 /** Returns why a command could not be started, with the exit status a shell has. */
-export function notStarted(name: string, error: unknown): CommandError {
-  const isPath = name.includes("/");
-  if (!(error instanceof Deno.errors.NotFound)) {
-    const hint = errnoOf(error) === "ENOEXEC"
-      ? "it is not a program for this machine, or lacks a first line like #!/bin/sh"
-      : "make it executable: chmod +x";
-    return new CommandError(`cannot run ${name}: ${fact(error)}; ${hint}`, NOT_EXECUTABLE);
-  }
-  if (!isPath) return new CommandError(`cannot run ${name}: it is not on PATH`, NOT_FOUND);
-  if (isThere(name)) {
-    const what = "its interpreter, named in its first line, does not exist";
-    return new CommandError(`cannot run ${name}: ${what}`, NOT_EXECUTABLE);
-  }
-  return new CommandError(`cannot run ${name}: no such file`, NOT_FOUND);
-}
-
-/** The runtime says "Failed to spawn 'NAME': Words (os error 13)". */
-function fact(error: unknown): string {
+export function notStarted(name: string, error: unknown): NotStarted {
   const message = error instanceof Error ? error.message : String(error);
-  return errorText(new Error(message.replace(/^Failed to spawn '.*': /s, "")));
+  const errno = errnoOf(error) ?? "";
+  const isThere = stat(name);
+  if (/no path to search/.test(message)) return new NotStarted(name, "PATH is not set", NOT_FOUND);
+  if (error instanceof Deno.errors.NotFound) {
+    if (!name.includes("/")) return new NotStarted(name, "it is not on PATH", NOT_FOUND);
+    if (isThere === undefined) return new NotStarted(name, "no such file", NOT_FOUND);
+    const what = "its interpreter, named in its first line, does not exist";
+    return new NotStarted(name, what, NOT_EXECUTABLE);
+  }
+  if (errno === "EACCES" && name.includes("/") && isThere?.isDirectory) {
+    return new NotStarted(name, "it is a directory", NOT_EXECUTABLE);
+  }
+  // The runtime says "Failed to spawn 'NAME': Words (os error 13)".
+  const words = errorText(new Error(message.replace(/^Failed to spawn '.*': /s, "")));
+  const hint = HINTS[errno] ?? hintFor(errno);
+  const fact = hint === undefined ? words : `${words}; ${hint}`;
+  return new NotStarted(name, fact, NOT_EXECUTABLE, TEMPORARY.includes(errno));
 }
 
-function isThere(path: string): boolean {
+function stat(path: string): Deno.FileInfo | undefined {
   try {
-    Deno.statSync(path);
-    return true;
+    return Deno.statSync(path);
   } catch {
-    return false;
+    return undefined;
   }
 }

@@ -1,4 +1,5 @@
 /** Health checks by a command, which must never outlive its probe. */
+import { traced } from "../strace.ts";
 import { assert, assertEquals, assertGreaterOrEqual, assertLess } from "@std/assert";
 import {
   expectResult,
@@ -99,6 +100,21 @@ Deno.test("a command that cannot be run fails at once", async () => {
     const { ms } = expectResult(await wait([], command), { code, stderr: message });
     assertLess(ms, SLACK_MS);
   }
+});
+
+Deno.test("a command that cannot be run for the moment is run again", async () => {
+  using dir = new TempDir();
+  const inject = ["-qq", "-e", "trace=clone", "-e", "inject=clone:error=EAGAIN:when=1"];
+  const args = ["wait-until-healthy", "--polling-frequency", "100ms", "--", "true"];
+  expectResult((await traced(dir, inject, args)).result, {
+    code: 0,
+    stderr: [
+      "waiting for true: cannot run true: resource temporarily unavailable; " +
+      "raise the limit on processes (ulimit -u)\n",
+      "true is healthy after",
+      "(2 attempts)",
+    ],
+  });
 });
 
 // Commands that hang

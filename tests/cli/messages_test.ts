@@ -500,6 +500,16 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
       "sipid pidproxy none.pid ./no-such-program",
       "sipid pidproxy: cannot run ./no-such-program: no such file",
     ],
+    ["sipid pidproxy web.pid ''", "sipid pidproxy: cannot run '': it is not on PATH"],
+    ["sipid pidproxy web.pid ./", "sipid pidproxy: cannot run ./: it is a directory"],
+    [
+      "env -u PATH $(command -v sipid) pidproxy web.pid true",
+      "sipid pidproxy: cannot run true: PATH is not set",
+    ],
+    [
+      "sipid pidproxy web.pid ./web.log/x",
+      "sipid pidproxy: cannot run ./web.log/x: not a directory; one of its parents is a file; use another path",
+    ],
     [
       "sipid pidproxy none.pid ./web.log",
       "sipid pidproxy: cannot run ./web.log: permission denied; make it executable: chmod +x",
@@ -826,8 +836,20 @@ const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
     "no answer before the timeout of 1.5s",
     "the host name cannot be resolved",
   ],
+  "cli/attacks_test.ts": [
+    "${path}: is held up by another process, with a lease or by replacing it, after 500ms; " +
+    "find it with: fuser -v ${path}",
+  ],
+  "cli/health_command_test.ts": [
+    "cannot run true: resource temporarily unavailable; raise the limit on processes (ulimit -u)",
+  ],
+  "cli/health_pidfile_test.ts": [
+    "web.pid: its process is not identified after 50ms; use a longer --timeout",
+  ],
   "cli/health_http_test.ts": ["HTTP/2 without TLS is not supported"],
   "cli/tls_test.ts": [
+    "HTTPS_PROXY: an https proxy would get the client certificate of --cert too; " +
+    "use an http proxy, or NO_PROXY",
     "https://web/there: TLS over a Unix socket is not supported",
     "certificate is not valid for the host 127.0.0.1",
     "certificate has expired",
@@ -891,6 +913,7 @@ const UNPROVOKED: Readonly<Record<string, string>> = {
   "cannot open …: another process holds it up, with a lease or by replacing it; find it with: fuser -v …":
     "see attacks_test.ts",
   "…: is owned by …, …": "see trust_test.ts",
+  "retry when it has been written": "takes a program that is being written; the words of ETXTBSY",
   "no connection …": "takes a host that answers nothing; see health_socket_test.ts",
   "…: its leader and all members that were known have exited, so its number may belong to a later group; … was not sent; if what is left belongs to the daemon, kill it by PID: …":
     "takes a group that only processes started within microseconds are left of",
@@ -926,6 +949,7 @@ const FRAGMENTS: Readonly<Record<string, string>> = {
   "warning: …; …": "before what `kill` refuses",
   "… is …": "the state of a process that survived SIGKILL",
   ", then …": "the next signal, in a line about a wait",
+  "… after …; …": "a pidfile that is not written by the deadline of a wait",
   "… … after …": "what a process did, and when",
   "user …": "a user without a name",
   " of …": "before the user of a process",

@@ -53,7 +53,7 @@ Deno.test("pidproxy tells a command that is not found from one that cannot be ru
       126,
       "its interpreter, named in its first line, does not",
     ],
-    [dir.path, 126, "permission denied"],
+    [dir.path, 126, "it is a directory"],
     [`${file("f", "", 0o644)}/x`, 126, "not a directory"],
     ["", 127, "cannot run"],
   ];
