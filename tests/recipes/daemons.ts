@@ -163,7 +163,7 @@ export const recipes: readonly Recipe[] = [
     name: "jvm",
     program: "java",
     prepare: `
-      cd /opt/jvm
+      mkdir /tmp/app && cd /tmp/app
       cat >App.java <<'JAVA'
       import com.sun.net.httpserver.HttpServer;
       import java.net.InetSocketAddress;
@@ -180,7 +180,8 @@ export const recipes: readonly Recipe[] = [
 JAVA
       ecj -17 -proc:none App.java
       mkdir META-INF && echo 'Main-Class: App' >META-INF/MANIFEST.MF
-      python3 -m zipfile -c app.jar META-INF App.class`,
+      python3 -m zipfile -c /opt/jvm/app.jar META-INF App.class
+      rm -r /tmp/app`,
     extra: {
       "QUIT prints the stacks": `
         /opt/jvm/ctl stacks
