@@ -1,4 +1,5 @@
 /** A proxy under test, with commands of the three kinds that there are. */
+import { assert } from "@std/assert";
 import {
   fixtureCommand,
   isRunning,
@@ -115,6 +116,13 @@ export async function fastest(enoughMs: number, measure: () => Promise<number>):
     shortest = Math.min(shortest, await measure());
   }
   return shortest;
+}
+
+/** Returns the milliseconds from a moment, on the clock of Date.now(), to a message. */
+export function msUntil(message: RegExp, stderr: string, begin: number): number {
+  const time = stderr.split("\n").find((line) => message.test(line))?.split(" ")[0];
+  assert(time !== undefined, `no ${message}:\n${stderr}`);
+  return Date.parse(time) - begin;
 }
 
 /** Returns whether a process has the directory of another one in /proc open. */
