@@ -3,9 +3,9 @@ import { command, type Definition, flag } from "../lib/cli/command.ts";
 import { info } from "../lib/cli/output.ts";
 import { formatDuration } from "../lib/duration.ts";
 import { CommandError } from "../lib/errors.ts";
-import { createDirectory, type ExistingPidfile, judgePidfile } from "../lib/pidfile/pidfile.ts";
-import { withLock } from "../lib/pidfile/pidfile.ts";
-import { refuseForeignSymlinks, untrustedOwnerReason } from "../lib/pidfile/trust.ts";
+import { type ExistingPidfile, judgePidfile, withLock } from "../lib/pidfile/pidfile.ts";
+import { findDistrust, untrustedOwnerReason } from "../lib/pidfile/trust.ts";
+import type { Written } from "../lib/pidfile/write.ts";
 import type { Verdict } from "../lib/process/identity.ts";
 import type { Pid } from "../lib/process/pid.ts";
 import { describe, type Process, startedAt } from "../lib/process/process.ts";
@@ -32,26 +32,25 @@ export const claim: Definition = command({
     "exec chpst -u vcap:vcap /var/vcap/packages/web/bin/web",
   ],
   async run({ pid, "pid-file": path, exec }) {
-    // 1. Create the directory.
-    refuseForeignSymlinks(path);
-    createDirectory(path);
-    // 2. Lock the pidfile, until the PID is written.
+    // 1. Create the pidfile and its directory, and lock it until the PID is written.
     await withLock(path, { create: true }, (file) => {
-      // 3. Refuse if a running process has it, or may have it.
+      // 2. Refuse if a running process has it, or may have it.
       const verdict = judgePidfile(file.state, exec);
       const conflict = findConflict(path, verdict, pid, exec);
       if (conflict !== undefined) throw new CommandError(conflict);
-      // 4. Refuse to overwrite what is not a pidfile, or is another user's.
+      // 3. Refuse to overwrite what is not a pidfile, or is another user's.
       const objection = objectionToOverwrite(path, file.state);
       if (objection !== undefined) throw new CommandError(objection);
-      // 5. Write the PID, and record which process has it.
-      file.write(pid);
+      // 4. Write the PID, and record which process has it.
+      const written = file.write(pid);
       if (verdict.kind === "unrelated") {
         info(
           `${shellQuote(path)}: was stale (${describe(verdict.process)} ${verdict.reason}); ` +
             `claimed for process ${pid}`,
         );
       }
+      // 5. Warn of what a later kill depends on.
+      warningsOf(path, pid, written).forEach((warning) => info(`warning: ${warning}`));
     });
     return 0;
   },
@@ -85,6 +84,26 @@ function runningSince(process: Process): string {
   if (start === undefined) return "running";
   const up = formatDuration(Math.max(0, Math.floor((Date.now() - start) / 1000)) * 1000);
   return `running since ${new Date(start).toISOString().slice(0, 19)}Z (${up})`;
+}
+
+/** Returns why a kill might not find the process, or refuse to signal it. */
+function warningsOf(
+  path: string,
+  pid: Pid,
+  { state, process, recordError }: Written,
+): readonly string[] {
+  const name = shellQuote(path);
+  if (process === undefined) {
+    return [`${name}: process ${pid} is not running; claim the PID of one that is, such as $$`];
+  }
+  const warnings = recordError === undefined
+    ? []
+    : [`${name}: has no claim record, so start times decide later: ${recordError}`];
+  // PID 1 claims in every container, and is stopped with it.
+  const distrust = pid === 1 ? undefined : findDistrust(path, state, process);
+  return distrust === undefined
+    ? warnings
+    : [...warnings, `${distrust.fact}, so kill will not signal it; ${distrust.hint}`];
 }
 
 /** Returns why the content must be kept; undefined if it may be replaced. */

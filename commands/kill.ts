@@ -8,7 +8,6 @@ import { LockedElsewhere } from "../lib/pidfile/lock.ts";
 import { isUnchanged, judgePidfile, type PidfileState } from "../lib/pidfile/pidfile.ts";
 import { readAndJudge, withLock } from "../lib/pidfile/pidfile.ts";
 import { describeAll, findTarget, notSent, type Signallable } from "../lib/pidfile/target.ts";
-import { refuseForeignSymlinks } from "../lib/pidfile/trust.ts";
 import { describe, stateOf } from "../lib/process/process.ts";
 import { maySignal } from "../lib/process/signals.ts";
 import {
@@ -217,7 +216,6 @@ async function remove(
   const name = shellQuote(path);
   const prefix = fact === undefined ? "" : `${name}: ${fact}; `;
   try {
-    refuseForeignSymlinks(path);
     const outcome = await withLock(path, { create: false }, (file) => {
       const isStale = isUnchanged(file.state, found) ||
         (file.state.kind === "pid" && judgePidfile(file.state, exec).kind === "none");

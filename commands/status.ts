@@ -26,7 +26,8 @@ export const status: Definition = command({
     "pid-file": pidFileFlag("the pidfile").required(),
     "exec": execFlag,
     "json": flagSwitch(
-      "print an object: pid, state, reason, program, startedAt, uptimeSeconds, pidFile",
+      `print an object: pid, state (${Object.keys(LSB).join(", ")}), reason, program, startedAt, ` +
+        "uptimeSeconds, pidFile",
     ),
   },
   statuses: {

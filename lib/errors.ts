@@ -147,6 +147,25 @@ export function withHint<T>(what: string, act: () => T): T {
   }
 }
 
+/** Returns what `act` returns; undefined if a file does not exist. */
+export function unlessMissing<T>(act: () => T): T | undefined {
+  return unless("ENOENT", act);
+}
+
+/** Returns what `act` returns; undefined if a file exists. */
+export function unlessExists<T>(act: () => T): T | undefined {
+  return unless("EEXIST", act);
+}
+
+function unless<T>(errno: string, act: () => T): T | undefined {
+  try {
+    return act();
+  } catch (error) {
+    if (errnoOf(error) === errno) return undefined;
+    throw error;
+  }
+}
+
 /** Returns whether an error is the timeout of @std/async's `deadline`. */
 export function isTimeout(error: unknown): boolean {
   return error instanceof DOMException && error.name === "TimeoutError";

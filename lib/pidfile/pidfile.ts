@@ -5,17 +5,17 @@
  * path still names that file.
  */
 import { delay } from "@std/async/delay";
-import { ensureDirSync } from "@std/fs/ensure-dir";
-import { CommandError, errnoOf, toCommandError, withHint } from "../errors.ts";
+import { errnoOf, toCommandError, withHint } from "../errors.ts";
 import { judge, type Verdict } from "../process/identity.ts";
 import type { Pid } from "../process/pid.ts";
 import { descriptorPath } from "../process/proc.ts";
 import { shellQuote } from "../shell_quote.ts";
 import { type Content, MAX_PIDFILE_BYTES, parseContent } from "./content.ts";
 import { lockFile } from "./lock.ts";
+import { findPlace, type Place, type Spot, type Way } from "./place.ts";
 import { type ClaimRecord, readRecord, removeRecord } from "./record.ts";
 import { isNamedBy, type Opened, openRegularFile, readBytes } from "./regular_file.ts";
-import { writePid } from "./write.ts";
+import { writePid, type Written } from "./write.ts";
 
 /** A pidfile as one read found it. */
 export type PidfileState = { readonly kind: "missing" } | ExistingPidfile;
@@ -26,6 +26,8 @@ export type ExistingPidfile =
   & {
     /** The file that was read. */
     readonly stat: FileStat;
+    /** How its path led to it. */
+    readonly way: Way;
     /** The claim record, if it has the same PID. */
     readonly record: ClaimRecord | undefined;
   };
@@ -63,7 +65,7 @@ export interface LockedPidfile {
   /** What it was when it was locked. */
   readonly state: ExistingPidfile;
   /** Replaces the content by the digits of a PID, and records which process has it now. */
-  write(pid: Pid): void;
+  write(pid: Pid): Written;
   /**
    * Removes it, with its claim record, or empties it where it cannot be removed.
    *
@@ -77,33 +79,17 @@ const SETTLE_TIMEOUT_MS = 200;
 /** Milliseconds between two reads of it. */
 const SETTLE_INTERVAL_MS = 10;
 
-/** Creates the directory of the pidfile, with its parents, as the umask allows. */
-export function createDirectory(path: string): void {
-  const slash = path.lastIndexOf("/");
-  const directory = slash < 0 ? "." : path.slice(0, slash) || "/";
-  try {
-    ensureDirSync(directory);
-  } catch (error) {
-    // ensureDirSync's own message for a parent that is something else carries no errno.
-    if (error instanceof Error && error.message.startsWith("Failed to ensure")) {
-      throw new CommandError(
-        `cannot create ${shellQuote(directory)}: it is not a directory; use another path`,
-      );
-    }
-    throw toCommandError(`cannot create directory ${shellQuote(directory)}`, error);
-  }
-}
-
 /**
  * Reads a pidfile and its claim record.
  *
  * @throws {CommandError} it is not a regular file, or cannot be read
  */
 export async function readPidfile(path: string): Promise<PidfileState> {
-  const opened = await openRegularFile(path);
-  if (opened === undefined) return { kind: "missing" };
+  using place = findPlace(path, "read");
+  const opened = place && await openRegularFile(place);
+  if (place === undefined || opened === undefined) return { kind: "missing" };
   try {
-    return await readState(path, opened.file);
+    return await readState(place, opened.file);
   } finally {
     opened.file.close();
   }
@@ -144,7 +130,8 @@ export async function readAndJudge(path: string, exec: string | undefined): Prom
 }
 
 /**
- * Calls `use` with the pidfile under an exclusive flock(2), and releases it afterwards.
+ * Calls `use` with the pidfile under an exclusive flock(2), and releases it afterwards. With
+ * `create`, the file and its directory are created.
  *
  * @returns what `use` returns; undefined if the file does not exist and `create` is not set
  * @throws {LockedElsewhere} another process held the lock all the time
@@ -155,40 +142,42 @@ export async function withLock<T>(
   { create }: { create: boolean },
   use: (file: LockedPidfile) => T,
 ): Promise<T | undefined> {
-  const begin = performance.now();
+  let begin: number | undefined;
   for (;;) {
+    using place = findPlace(path, create ? "create" : "change");
+    begin ??= performance.now();
     // flock(2) needs no permission to write.
-    const opened = await openRegularFile(path, { create });
-    if (opened === undefined) return undefined;
+    const opened = place && await openRegularFile(place, { create });
+    if (place === undefined || opened === undefined) return undefined;
     const { file } = opened;
     await lockFile(path, file, performance.now() - begin);
     try {
-      const found = await locked(path, opened);
+      const found = await locked(place, opened);
       // A kill may have removed the file, or a claim replaced it, between open and lock: a PID
       // written now would be in a file without a name.
-      if (isNamedBy(path, file)) return use(found);
+      if (isNamedBy(place, file)) return use(found);
     } finally {
       file.close();
     }
   }
 }
 
-async function locked(path: string, opened: Opened): Promise<LockedPidfile> {
-  const state = await readState(path, opened.file);
+async function locked(place: Place, opened: Opened): Promise<LockedPidfile> {
+  const state = await readState(place, opened.file);
   return {
     state,
-    write: (pid) => writePid(path, opened, state.stat, pid),
+    write: (pid) => writePid(place, opened, state, pid),
     remove: () => {
       // The record first: once the pidfile has gone, the next claim may write its own.
-      removeRecord(path);
-      return removeOrEmpty(path, opened.file);
+      removeRecord(place);
+      return removeOrEmpty(place, opened.file);
     },
   };
 }
 
-function removeOrEmpty(path: string, file: Deno.FsFile): "removed" | "emptied" {
+function removeOrEmpty({ path, at }: Spot, file: Deno.FsFile): "removed" | "emptied" {
   try {
-    Deno.removeSync(path);
+    Deno.removeSync(at);
     return "removed";
   } catch (error) {
     const isForbidden = ["EACCES", "EPERM", "EBUSY"].includes(errnoOf(error) ?? "");
@@ -209,15 +198,16 @@ function emptyFile(file: Deno.FsFile): boolean {
   }
 }
 
-async function readState(path: string, file: Deno.FsFile): Promise<ExistingPidfile> {
-  const { stat, content } = withHint(`cannot read ${shellQuote(path)}`, () => {
+async function readState(place: Place, file: Deno.FsFile): Promise<ExistingPidfile> {
+  const { stat, content } = withHint(`cannot read ${shellQuote(place.path)}`, () => {
     // stat(2) first: what is written after it shows as a change.
     const stat = fileStatOf(file.statSync());
     return { stat, content: parseContent(readBytes(file, MAX_PIDFILE_BYTES + 1)) };
   });
-  const record = content.kind === "pid" ? await readRecord(path, stat) : undefined;
+  const record = content.kind === "pid" ? await readRecord(place, stat) : undefined;
   const isForContent = content.kind === "pid" && record?.identity.pid === content.pid;
-  return { ...content, stat, record: isForContent ? record : undefined };
+  const way = { resolved: place.resolved, components: place.components };
+  return { ...content, stat, way, record: isForContent ? record : undefined };
 }
 
 function fileStatOf({ dev, ino, size, mtime, uid, gid, mode, nlink }: Deno.FileInfo): FileStat {

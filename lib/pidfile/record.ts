@@ -5,7 +5,7 @@
  *
  *     PID START BOOT NAMESPACE INODE MTIME PATH
  *
- * with START the process's start in clock ticks since boot (-1 if there was no such process), BOOT
+ * with START the process's start in clock ticks since the machine's boot (-1 if there was no such process), BOOT
  * the boot id, NAMESPACE the inode of the PID namespace, INODE and MTIME (milliseconds since 1970)
  * those of the pidfile, and PATH the path that was claimed, with its symlinks resolved.
  *
@@ -13,12 +13,14 @@
  * another user can write, a symlink of root's and one of their own can trade places in between. An
  * open file stays the same one.
  */
+import { withHint } from "../errors.ts";
 import type { Identity } from "../process/identity.ts";
 import { parsePid } from "../process/pid.ts";
+import { shellQuote } from "../shell_quote.ts";
 import { GROUP_WRITE, OTHERS_WRITE } from "./modes.ts";
-import { resolvedPath } from "./path_walk.ts";
+import { type Place, siblingOf, type Spot } from "./place.ts";
 import { openRegularFile, readBytes, writeBytes } from "./regular_file.ts";
-import { createTemporary, removeTemporary, sibling } from "./temporary.ts";
+import { createTemporary, removeTemporary } from "./temporary.ts";
 
 /** The part of a pidfile's stat(2) that ties a record to its content. */
 export interface Tie {
@@ -41,9 +43,8 @@ export interface ClaimRecord {
 /** A longer file is not a record: PATH_MAX and five numbers. */
 const MAX_RECORD_BYTES = 4_096 + 256;
 
-/** Returns the path of a pidfile's claim record. */
-export function recordPath(path: string): string {
-  return sibling(path, "claim");
+function recordOf(pidfile: Spot): Spot {
+  return siblingOf(pidfile, "claim");
 }
 
 /**
@@ -51,11 +52,11 @@ export function recordPath(path: string): string {
  * pidfile's owner or if others could have changed it.
  */
 export async function readRecord(
-  path: string,
+  place: Place,
   pidfile: Tie & { readonly uid: number },
 ): Promise<ClaimRecord | undefined> {
   try {
-    const opened = await openRegularFile(recordPath(path));
+    const opened = await openRegularFile(recordOf(place));
     if (opened === undefined) return undefined;
     using file = opened.file;
     const { uid, mode, nlink } = file.statSync();
@@ -63,7 +64,7 @@ export async function readRecord(
       ((mode ?? 0) & (GROUP_WRITE | OTHERS_WRITE)) !== 0;
     if (isForeign) return undefined;
     const bytes = readBytes(file, MAX_RECORD_BYTES);
-    const fields = /^(\d+) (-1|\d+) ([0-9a-f-]{36}) (\d+) (\d+ -?\d+) (\/[^]*)$/
+    const fields = /^(\d+) (-1|\d+(?:\.\d+)?) ([0-9a-f-]{36}) (\d+) (\d+ -?\d+) (\/[^]*)$/
       .exec(new TextDecoder().decode(bytes));
     const [, number = "", start, boot = "", namespace, tie, claimed] = fields ?? [];
     const pid = parsePid(number);
@@ -71,7 +72,7 @@ export async function readRecord(
     return {
       identity: { pid, startTicks: Number(start), boot, namespace: Number(namespace) },
       isCurrent: tie === tieText(pidfile),
-      isByThisPath: claimed === resolvedPath(path),
+      isByThisPath: claimed === place.resolved,
     };
   } catch {
     return undefined;
@@ -79,38 +80,37 @@ export async function readRecord(
 }
 
 /**
- * Writes the record; returns whether it could be written. A claim is good without one.
+ * Writes the record. A claim is good without one.
  *
- * @param pidfile of the file that is about to get the name `path`
+ * @param pidfile of the file that is about to be at `place`
+ * @throws {CommandError} it cannot be written
  */
 export function writeRecord(
-  path: string,
+  place: Place,
   { pid, startTicks, boot, namespace }: Identity,
   pidfile: Tie & { readonly mode: number; readonly gid: number },
-): boolean {
-  const temporary = sibling(path, "claim.new");
-  try {
+): void {
+  const [record, temporary] = [recordOf(place), siblingOf(place, "claim.new").at];
+  withHint(`cannot write the claim record ${shellQuote(record.path)}`, () => {
     const mode = pidfile.mode & ~(GROUP_WRITE | OTHERS_WRITE);
     using file = createTemporary(temporary, { mode, gid: pidfile.gid });
     try {
       const tie = tieText(pidfile);
-      writeBytes(file, [pid, startTicks, boot, namespace, tie, resolvedPath(path)].join(" "));
-      Deno.renameSync(temporary, recordPath(path));
-      return true;
-    } catch {
+      writeBytes(file, [pid, startTicks, boot, namespace, tie, place.resolved].join(" "));
+      Deno.renameSync(temporary, record.at);
+    } catch (error) {
       removeTemporary(temporary);
-      return false;
+      throw error;
     }
-  } catch {
-    return false;
-  }
+  });
 }
 
 /** Removes the record, if there is one and it can be removed. */
-export function removeRecord(path: string): void {
+export function removeRecord(place: Spot): void {
+  const { at } = recordOf(place);
   try {
     // Nothing but a regular file is ever a record.
-    if (Deno.lstatSync(recordPath(path)).isFile) Deno.removeSync(recordPath(path));
+    if (Deno.lstatSync(at).isFile) Deno.removeSync(at);
   } catch {
     // Without its pidfile it means nothing.
   }

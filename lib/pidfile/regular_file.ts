@@ -1,11 +1,9 @@
 /** Opening a file that must be a regular one, and knowing that it stays the same one. */
 import { delay } from "@std/async/delay";
-import { CommandError, errnoOf, toCommandError, withHint } from "../errors.ts";
+import { CommandError, toCommandError, unlessExists, unlessMissing, withHint } from "../errors.ts";
 import { shellQuote } from "../shell_quote.ts";
-import { effectiveUser } from "../process/process.ts";
-import { GROUP_WRITE, OTHERS_WRITE } from "./modes.ts";
 import { openNonblocking } from "./nonblocking_open.ts";
-import { walkPath } from "./path_walk.ts";
+import { isOurs, type Spot } from "./place.ts";
 
 /** An open file. */
 export interface Opened {
@@ -28,7 +26,7 @@ const RETRY_INTERVAL_MS = 10;
  * @throws {CommandError} it is not a regular file, cannot be opened, or not within a second
  */
 export async function openRegularFile(
-  path: string,
+  { path, at, isShared }: Spot,
   { write = false, create = false }: { write?: boolean; create?: boolean } = {},
 ): Promise<Opened | undefined> {
   const until = performance.now() + OPEN_TIMEOUT_MS;
@@ -37,16 +35,21 @@ export async function openRegularFile(
       if (create) {
         // O_EXCL: a symlink at this name is not followed.
         const options = { read: true, write: true, createNew: true, mode: 0o644 };
-        const file = unlessExists(() => Deno.openSync(path, options));
+        const file = unlessExists(() => Deno.openSync(at, options));
         if (file !== undefined) return { file, isCreated: true };
       }
-      const info = unlessMissing(() => Deno.lstatSync(path));
+      const info = unlessMissing(() => Deno.lstatSync(at));
       if (info === undefined) {
         if (!create) return undefined;
         continue;
       }
       refuseSpecial(path, info);
-      const file = openExisting(path, info, write || create);
+      // open(2) can block: on a FIFO that another user puts there, or on a lease (F_SETLEASE) of
+      // the file's owner.
+      const file = isShared || !isOurs(info.uid ?? 0)
+        ? openNonblocking(at, write || create)
+        : unlessMissing(() => Deno.openSync(at, { read: true, write: write || create })) ??
+          "missing";
       if (typeof file === "object") {
         if (isSame(file.statSync(), info)) return { file, isCreated: false };
         file.close(); // replaced between lstat and open
@@ -62,33 +65,6 @@ export async function openRegularFile(
   } catch (error) {
     throw toCommandError(`cannot open ${shellQuote(path)}`, error);
   }
-}
-
-/**
- * open(2) of a regular file can block: on a FIFO that another user puts in its place, or on a lease
- * (F_SETLEASE) of its owner. Where another user can do either, it is opened without blocking.
- */
-function openExisting(
-  path: string,
-  info: Deno.FileInfo,
-  write: boolean,
-): Deno.FsFile | "blocked" | "missing" {
-  return isInOthersHands(path, info)
-    ? openNonblocking(path, write)
-    : unlessMissing(() => Deno.openSync(path, { read: true, write })) ?? "missing";
-}
-
-function isInOthersHands(path: string, { uid }: Deno.FileInfo): boolean {
-  const isOurs = (user: number | null): boolean => user === 0 || user === effectiveUser();
-  if (!isOurs(uid)) return true;
-  return walkPath(path).some((component) =>
-    !isOurs(component.uid) || (!component.isSymlink && isSharedDirectory(component.mode))
-  );
-}
-
-/** In a sticky one another user can use the name as soon as its owner has removed the file. */
-function isSharedDirectory(mode: number): boolean {
-  return (mode & (GROUP_WRITE | OTHERS_WRITE)) !== 0;
 }
 
 function refuseSpecial(path: string, info: Deno.FileInfo): void {
@@ -132,33 +108,14 @@ export function writeBytes(file: Deno.FsFile, text: string): void {
   }
 }
 
-/** Returns whether the path still names the open file. */
-export function isNamedBy(path: string, file: Deno.FsFile): boolean {
+/** Returns whether it is still the open file that has this name. */
+export function isNamedBy({ path, at }: Spot, file: Deno.FsFile): boolean {
   return withHint(`cannot examine ${shellQuote(path)}`, () => {
-    const info = unlessMissing(() => Deno.lstatSync(path));
+    const info = unlessMissing(() => Deno.lstatSync(at));
     return info !== undefined && isSame(info, file.statSync());
   });
 }
 
 function isSame(one: Deno.FileInfo, other: Deno.FileInfo): boolean {
   return one.dev === other.dev && one.ino === other.ino;
-}
-
-/** Returns what `act` returns; undefined if the file does not exist. */
-export function unlessMissing<T>(act: () => T): T | undefined {
-  return unless("ENOENT", act);
-}
-
-/** Returns what `act` returns; undefined if the file exists. */
-export function unlessExists<T>(act: () => T): T | undefined {
-  return unless("EEXIST", act);
-}
-
-function unless<T>(errno: string, act: () => T): T | undefined {
-  try {
-    return act();
-  } catch (error) {
-    if (errnoOf(error) === errno) return undefined;
-    throw error;
-  }
 }

@@ -1,12 +1,6 @@
 /** New files that are written under a temporary name and then put in the place of others. */
+import { unlessExists, unlessMissing } from "../errors.ts";
 import { descriptorPath } from "../process/proc.ts";
-import { unlessExists, unlessMissing } from "./regular_file.ts";
-
-/** Returns the path of a hidden file beside a pidfile: `.NAME.suffix`. */
-export function sibling(path: string, suffix: string): string {
-  const base = path.lastIndexOf("/") + 1;
-  return `${path.slice(0, base)}.${path.slice(base)}.${suffix}`;
-}
 
 /**
  * Creates a new file with this mode and group, whatever the umask.

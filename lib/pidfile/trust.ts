@@ -5,17 +5,15 @@
  */
 import {
   describe,
-  effectiveUser,
   maySignalOthers,
   type Process,
   type Users,
   usersOf,
 } from "../process/process.ts";
-import { CommandError } from "../errors.ts";
 import { shellQuote } from "../shell_quote.ts";
 import { groupName, userName } from "../users.ts";
 import { GROUP_WRITE, octal, OTHERS_WRITE, STICKY } from "./modes.ts";
-import { type Component, findSymlinks, walkPath } from "./path_walk.ts";
+import { type Component, isOurs } from "./place.ts";
 import type { ExistingPidfile, PidfileState } from "./pidfile.ts";
 
 /** Why a pidfile is not trusted, and what changes that. */
@@ -36,7 +34,6 @@ export interface Distrust {
  *
  * @param state the pidfile as it was when its PID was read
  * @param target the process it names
- * @throws {CommandError} a directory on the way cannot be examined
  */
 export function findDistrust(
   path: string,
@@ -49,14 +46,17 @@ export function findDistrust(
       hint: "stop the machine or the container instead",
     };
   }
-  if (state.kind === "missing" || !maySignalOthers()) return undefined;
-  const users = usersOf(target);
+  if (state.kind === "missing") return undefined;
+  // The users are read when something depends on them: for most pidfiles, nothing does.
+  let users: Users | undefined;
+  const usersOfTarget = (): Users | undefined => users ??= usersOf(target);
   const may = (user: number): boolean =>
-    user === 0 || user === users?.real || user === users?.saved;
-  return untrustedFile(path, state, target, may) ??
-    walkPath(path)
-      .map((component) => untrustedComponent(path, component, state, target, users, may))
+    user === 0 || user === usersOfTarget()?.real || user === usersOfTarget()?.saved;
+  const distrust = untrustedFile(path, state, target, may) ??
+    state.way.components
+      .map((component) => untrustedComponent(path, component, state, target, usersOfTarget, may))
       .find((distrust) => distrust !== undefined);
+  return distrust !== undefined && maySignalOthers() ? distrust : undefined;
 }
 
 function untrustedFile(
@@ -89,7 +89,7 @@ function untrustedComponent(
   { path: at, isSymlink, uid, gid, mode }: Component,
   state: ExistingPidfile,
   target: Process,
-  users: Users | undefined,
+  users: () => Users | undefined,
   may: (user: number) => boolean,
 ): Distrust | undefined {
   const [name, place] = [shellQuote(path), shellQuote(at)];
@@ -130,9 +130,11 @@ function untrustedComponent(
 function isSafeForGroup(
   gid: number,
   { record, stat: { uid } }: ExistingPidfile,
-  users: Users | undefined,
+  users: () => Users | undefined,
 ): boolean {
-  return record?.isByThisPath === true || uid !== 0 || (users?.group === gid && users.real !== 0);
+  if (record?.isByThisPath === true || uid !== 0) return true;
+  const { group, real } = users() ?? {};
+  return group === gid && real !== 0;
 }
 
 function butNot(target: Process): string {
@@ -142,28 +144,11 @@ function butNot(target: Process): string {
 }
 
 /**
- * Refuses to change files through a symlink of another user, who could lead it elsewhere: root would
- * create or remove there what they cannot.
- *
- * @throws {CommandError} there is such a symlink on the way
- */
-export function refuseForeignSymlinks(path: string): void {
-  const link = findSymlinks(path).find(({ uid }) => ![0, effectiveUser()].includes(uid));
-  if (link === undefined) return;
-  throw new CommandError(
-    `${shellQuote(path)}: its symlink ${shellQuote(link.path)} is owned by ${
-      userName(link.uid)
-    }, ` +
-      "who could lead it elsewhere; use a path without it",
-  );
-}
-
-/**
  * Returns why a PID must not be written into this pidfile; undefined if it may. Its owner could
  * change it afterwards, and have the next kill signal a process of their choice.
  */
 export function untrustedOwnerReason(path: string, state: PidfileState): string | undefined {
-  if (state.kind === "missing" || [0, effectiveUser()].includes(state.stat.uid)) return undefined;
+  if (state.kind === "missing" || isOurs(state.stat.uid)) return undefined;
   return `${shellQuote(path)}: is owned by ${userName(state.stat.uid)}, ` +
     "who could change it later; remove it";
 }

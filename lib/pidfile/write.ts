@@ -1,16 +1,27 @@
 /** Writing a PID into a pidfile. */
-import { errnoOf, withHint } from "../errors.ts";
+import { CommandError, errnoOf, withHint } from "../errors.ts";
 import { identify } from "../process/identity.ts";
 import type { Pid } from "../process/pid.ts";
-import { effectiveUser } from "../process/process.ts";
+import { effectiveUser, findProcess, type Process } from "../process/process.ts";
 import { shellQuote } from "../shell_quote.ts";
-import type { FileStat } from "./pidfile.ts";
+import type { ExistingPidfile, FileStat } from "./pidfile.ts";
+import { type Place, siblingOf } from "./place.ts";
 import { removeRecord, writeRecord } from "./record.ts";
 import { type Opened, writeBytes } from "./regular_file.ts";
-import { createTemporary, removeTemporary, sibling } from "./temporary.ts";
+import { createTemporary, removeTemporary } from "./temporary.ts";
 
 /** No space or quota: what is in the file now is worth more than what might fit into it. */
 const FULL = ["ENOSPC", "EDQUOT"];
+
+/** What was written. */
+export interface Written {
+  /** The pidfile as it is now, for the question whether it is trusted. */
+  readonly state: ExistingPidfile;
+  /** The process that has the PID; undefined if none is running. */
+  readonly process: Process | undefined;
+  /** Why there is no claim record, and what to do about it; undefined if there is one. */
+  readonly recordError: string | undefined;
+}
 
 /**
  * Replaces the content of a locked pidfile by a PID, and records which process that is.
@@ -20,30 +31,58 @@ const FULL = ["ENOSPC", "EDQUOT"];
  * atomic against write(2): 17 written over 2147483647 has been read as 1747483647.) A full disk or
  * a crash keeps the old content.
  *
+ * @param old the pidfile as it was when it was locked
  * @throws {CommandError} it cannot be written
  */
 export function writePid(
-  path: string,
+  place: Place,
   { file, isCreated }: Opened,
-  old: FileStat,
+  old: ExistingPidfile,
   pid: Pid,
-): void {
-  const identity = identify(pid);
+): Written {
+  const process = findProcess(pid);
+  const identity = identify(pid, process);
+  let recordError: string | undefined;
   const record = (replacement: Deno.FsFile): void => {
     const { ino, mtime } = replacement.statSync();
-    const alike = { ino, mtime: mtime?.getTime(), mode: old.mode, gid: old.gid };
-    if (identity === undefined || !writeRecord(path, identity, alike)) removeRecord(path);
-  };
-  withHint(`cannot write ${shellQuote(path)}`, () => {
+    const { mode, gid } = old.stat;
+    recordError = undefined;
     try {
-      if (replaceFile(path, old, pid, record)) return;
+      if (identity === undefined) {
+        throw new CommandError(
+          `cannot write a claim record for ${shellQuote(place.path)}: the start of process ` +
+            `${pid} is hidden; run this where /proc shows it`,
+        );
+      }
+      writeRecord(place, identity, { ino, mtime: mtime?.getTime(), mode, gid });
+    } catch (error) {
+      if (!(error instanceof CommandError)) throw error;
+      recordError = error.message;
+      removeRecord(place);
+    }
+  };
+  withHint(`cannot write ${shellQuote(place.path)}`, () => {
+    try {
+      if (replaceFile(place, old.stat, pid, record)) return;
       writeInPlace(file, pid);
     } catch (error) {
-      if (isCreated) Deno.removeSync(path);
+      if (isCreated) Deno.removeSync(place.at);
       throw error;
     }
     record(file);
   });
+  const made = recordError === undefined ? identity : undefined;
+  return {
+    state: {
+      ...old,
+      kind: "pid",
+      pid,
+      foreign: undefined,
+      record: made && { identity: made, isCurrent: true, isByThisPath: true },
+    },
+    process,
+    recordError,
+  };
 }
 
 /**
@@ -52,13 +91,13 @@ export function writePid(
  * @returns false if that cannot be done here
  */
 function replaceFile(
-  path: string,
+  place: Place,
   old: FileStat,
   pid: Pid,
   record: (replacement: Deno.FsFile) => void,
 ): boolean {
   if (old.uid !== effectiveUser()) return false; // it would change hands
-  const temporary = sibling(path, "new");
+  const temporary = siblingOf(place, "new").at;
   let file: Deno.FsFile | undefined;
   let isFull = false;
   try {
@@ -71,7 +110,7 @@ function replaceFile(
       throw error;
     }
     record(file);
-    Deno.renameSync(temporary, path);
+    Deno.renameSync(temporary, place.at);
     return true;
   } catch (error) {
     if (file !== undefined) removeTemporary(temporary);

@@ -1,6 +1,6 @@
 /** Whether the process that has a pidfile's PID now is the one the pidfile means. */
 import type { Pid } from "./pid.ts";
-import { bootId, pidNamespace, pidNamespaceExists } from "./proc.ts";
+import { bootId, pidNamespace, pidNamespaceExists, tickOffset } from "./proc.ts";
 import { describe, findProcess, type Process, startedAt } from "./process.ts";
 import { programPath, runsProgram } from "./program.ts";
 
@@ -8,7 +8,7 @@ import { programPath, runsProgram } from "./program.ts";
 export interface Identity {
   /** Its number while it runs. */
   readonly pid: Pid;
-  /** Clock ticks from boot to its start. */
+  /** Clock ticks from the machine's boot to its start, in whatever time namespace it is read. */
   readonly startTicks: number;
   /** The kernel's id of the boot it was started in. */
   readonly boot: string;
@@ -61,12 +61,13 @@ const EXEC_SETTLES = "--exec PATH settles it, if nothing else runs the program o
 const NEVER = -1;
 
 /**
- * Returns what identifies the process that has this PID now; undefined if that is hidden. If there
- * is none, every process that gets the PID later is another one.
+ * Returns what identifies a process; undefined if that is hidden.
+ *
+ * @param process the one that has this PID now; if there is none, every process that gets the PID
+ * later is another one
  */
-export function identify(pid: Pid): Identity | undefined {
-  const process = findProcess(pid);
-  const startTicks = process === undefined ? NEVER : process.startTicks;
+export function identify(pid: Pid, process: Process | undefined): Identity | undefined {
+  const startTicks = process === undefined ? NEVER : machineTicks(process);
   const boot = bootId();
   const namespace = pidNamespace();
   if (startTicks === undefined || boot === undefined || namespace === undefined) return undefined;
@@ -130,7 +131,7 @@ function isClaimedElsewhere({ boot, namespace }: Identity): boolean {
 }
 
 function judgeByRecord(process: Process, recorded: Identity): Verdict {
-  const { startTicks } = process;
+  const startTicks = machineTicks(process);
   const boot = bootId();
   const unrelated = (reason: string): Verdict => ({ kind: "unrelated", process, reason });
   const incomparable = (reason: string, hint: string): Verdict =>
@@ -141,12 +142,29 @@ function judgeByRecord(process: Process, recorded: Identity): Verdict {
   if (startTicks === undefined) {
     return incomparable("its start time is hidden", RUN_WHERE_VISIBLE);
   }
-  if (startTicks !== recorded.startTicks) return unrelated("is not the one that was claimed");
+  if (Math.abs(startTicks - recorded.startTicks) >= 1) {
+    return unrelated("is not the one that was claimed");
+  }
+  if (startTicks !== recorded.startTicks) {
+    const reason =
+      "its start was read in another time namespace, whose clock is set to a fraction " +
+      "of a tick";
+    return incomparable(reason, "run this in the time namespace of the claim");
+  }
   if (boot === undefined) {
     const hint = "run this where /proc/sys/kernel/random/boot_id can be read";
     return incomparable("the machine's boot id is hidden", hint);
   }
   return { kind: "own", process };
+}
+
+/**
+ * Returns the clock ticks from the machine's boot to the start of a process; undefined if they are
+ * hidden. In a time namespace, /proc counts from another moment.
+ */
+function machineTicks({ startTicks }: Process): number | undefined {
+  const offset = startTicks === undefined ? undefined : tickOffset();
+  return startTicks === undefined || offset === undefined ? undefined : startTicks - offset;
 }
 
 function judgeByTime(process: Process, modified: number, exec: string | undefined): Verdict {

@@ -4,6 +4,8 @@ import { errnoOf } from "../errors.ts";
 /** Clock ticks per second in /proc: USER_HZ, 100 on every architecture Deno runs on. */
 export const TICKS_PER_SECOND = 100;
 
+const NANOSECONDS_PER_TICK = 10_000_000;
+
 /** Source: PF_KTHREAD in the kernel's include/linux/sched.h. */
 const PF_KTHREAD = 0x00200000;
 
@@ -116,6 +118,30 @@ function namespaceOf(process: string): number | undefined {
     return Number(/^pid:\[(\d+)\]$/.exec(link)?.[1]) || undefined;
   } catch {
     return undefined;
+  }
+}
+
+/** The time namespace whose clocks are the machine's. Source: PROC_TIME_INIT_INO of the kernel. */
+const INITIAL_TIME_NAMESPACE = "time:[4026531834]";
+
+/**
+ * Returns how many clock ticks our time namespace adds to the start times in /proc; not a whole
+ * number if its clock is set to a fraction of a tick. Undefined if that is hidden. Source:
+ * time_namespaces(7).
+ */
+export function tickOffset(): number | undefined {
+  try {
+    const ours = Deno.readLinkSync("/proc/self/ns/time");
+    if (ours === INITIAL_TIME_NAMESPACE) return 0;
+    // The offsets are those of our children's namespace.
+    if (ours !== Deno.readLinkSync("/proc/self/ns/time_for_children")) return undefined;
+    const offsets = Deno.readTextFileSync("/proc/self/timens_offsets");
+    const [, seconds, nanoseconds] = /^(?:boottime|7)\s+(-?\d+)\s+(\d+)$/m.exec(offsets) ?? [];
+    if (seconds === undefined) return undefined;
+    return Number(seconds) * TICKS_PER_SECOND + Number(nanoseconds) / NANOSECONDS_PER_TICK;
+  } catch (error) {
+    // Linux has time namespaces since 5.6.
+    return errnoOf(error) === "ENOENT" ? 0 : undefined;
   }
 }
 

@@ -407,7 +407,10 @@ testAsRoot(
     // Another user cannot remove what nobody planted: their claim has no record, and is good.
     const other = ["--reuid=65533", "--regid=65533", "--clear-groups", SIPID];
     const args = ["claim", "--pid", String(job.pid), "--pid-file", path];
-    expectResult(await run("setpriv", [...other, ...args]), { code: 0, stderr: "" });
+    expectResult(await run("setpriv", [...other, ...args]), {
+      code: 0,
+      stderr: "cannot write the claim record",
+    });
     assertEquals(readIfExists(dir.file(".web.pid.claim")), "planted\n");
     expectResult(await sipid("status", "--pid-file", path), { code: 0, stdout: /^running/ });
     Deno.removeSync(path);
@@ -416,6 +419,26 @@ testAsRoot(
     assertEquals(Deno.statSync(dir.file(".web.pid.claim")).uid, 0);
   },
 );
+
+testAsRoot("symlinks in a directory of another user lead to their own process", async () => {
+  using dir = new TempDir();
+  await using job = new Job(`exec setpriv --reuid=${NOBODY} --clear-groups sleep 600`);
+  await until(() => readIfExists(`/proc/${job.pid}/comm`) === "sleep\n", "the job is nobody's");
+  Deno.mkdirSync(dir.file("app/releases/1"), { recursive: true });
+  Deno.symlinkSync("releases/1", dir.file("app/current"));
+  Deno.symlinkSync(dir.file("app/releases"), dir.file("app/all"));
+  Deno.symlinkSync(".././releases/../current", dir.file("app/releases/newest"));
+  dir.write("app/releases/1/web.pid", String(job.pid));
+  assertEquals((await run("chown", ["-hR", "nobody", dir.file("app")])).code, 0);
+  for (const way of ["current", "all/1", "releases/newest", "releases/../current", "all/newest"]) {
+    const path = dir.file(`app/${way}/web.pid`);
+    expectResult(await sipid("status", "--pid-file", path), {
+      code: 0,
+      stdout: /^running/,
+      stderr: "",
+    });
+  }
+});
 
 testAsRoot("claim and kill change nothing through a symlink of another user", async () => {
   using dir = new TempDir();

@@ -21,6 +21,9 @@ import {
 import { delay } from "@std/async/delay";
 import { elapsed, traced } from "../strace.ts";
 
+/** A running process. */
+const PID = Deno.pid;
+
 /** Milliseconds a timer may be late on a busy machine; less than what a limit could be mistaken for. */
 const LATE_MS = 600;
 
@@ -34,14 +37,14 @@ function assertDone(result: Result): void {
 
 Deno.test("claim creates the directory and its parents", async () => {
   using dir = new TempDir();
-  assertDone(await claim(17, dir.file("a/b/c/web.pid")));
-  assertEquals(Deno.readTextFileSync(dir.file("a/b/c/web.pid")), "17");
+  assertDone(await claim(PID, dir.file("a/b/c/web.pid")));
+  assertEquals(Deno.readTextFileSync(dir.file("a/b/c/web.pid")), String(PID));
 });
 
 Deno.test("claim applies the umask to directories and to the file", async () => {
   using dir = new TempDir();
   const path = dir.file("a/web.pid");
-  const script = `umask 027; exec ${SIPID} claim --pid 17 --pid-file ${path}`;
+  const script = `umask 027; exec ${SIPID} claim --pid ${PID} --pid-file ${path}`;
   assertDone(await run("sh", ["-c", script]));
   assertEquals(Deno.statSync(dir.file("a")).mode! & 0o777, 0o750);
   assertEquals(Deno.statSync(path).mode! & 0o777, 0o640);
@@ -53,7 +56,7 @@ Deno.test("claim creates a new file with mode 0644", async () => {
   assertDone(
     await run("sh", [
       "-c",
-      `umask 0; exec ${SIPID} claim --pid 17 --pid-file ${path}`,
+      `umask 0; exec ${SIPID} claim --pid ${PID} --pid-file ${path}`,
     ]),
   );
   assertEquals(Deno.statSync(path).mode! & 0o777, 0o644);
@@ -61,10 +64,10 @@ Deno.test("claim creates a new file with mode 0644", async () => {
 
 Deno.test("claim accepts a pidfile in the working directory, and rejects /", async () => {
   using dir = new TempDir();
-  const args = ["claim", "--pid", "17", "--pid-file", "web.pid"];
+  const args = ["claim", "--pid", String(PID), "--pid-file", "web.pid"];
   assertDone(await run(SIPID, args, { cwd: dir.path }));
-  assertEquals(Deno.readTextFileSync(dir.file("web.pid")), "17");
-  expectResult(await claim(17, "/"), { code: 1, stderr: "/: is a directory" });
+  assertEquals(Deno.readTextFileSync(dir.file("web.pid")), String(PID));
+  expectResult(await claim(PID, "/"), { code: 1, stderr: "/: is a directory" });
 });
 
 const STALE: Record<
@@ -83,8 +86,8 @@ for (const [what, content] of Object.entries(STALE)) {
   Deno.test(`claim replaces ${what}`, async () => {
     using dir = new TempDir();
     const path = dir.write("web.pid", await content(dir));
-    assertDone(await claim(17, path));
-    assertEquals(Deno.readTextFileSync(path), "17");
+    assertDone(await claim(PID, path));
+    assertEquals(Deno.readTextFileSync(path), String(PID));
   });
 }
 
@@ -92,7 +95,7 @@ Deno.test("claim replaces a zombie", async () => {
   using dir = new TempDir();
   const { pid, parent } = await zombie();
   await using _parent = parent;
-  assertDone(await claim(17, dir.write("web.pid", String(pid))));
+  assertDone(await claim(PID, dir.write("web.pid", String(pid))));
   assert(Deno.readTextFileSync(`/proc/${pid}/stat`).includes(") Z "), "it is still there");
 });
 
@@ -104,7 +107,7 @@ Deno.test("claim replaces the ID of a thread, which is not a PID", async () => {
   ) => name);
   const thread = tasks.find((name) => name !== String(holder.pid));
   assert(thread !== undefined, "the fixture has several threads");
-  assertDone(await claim(17, dir.write("web.pid", thread)));
+  assertDone(await claim(PID, dir.write("web.pid", thread)));
 });
 
 Deno.test("claim does not replace a process whose first thread has exited", async () => {
@@ -113,7 +116,7 @@ Deno.test("claim does not replace a process whose first thread has exited", asyn
   await until(() => !isRunning(holder.pid), "its first thread shows as a zombie");
   expectResult(
     await claim(
-      17,
+      PID,
       dir.write("web.pid", String(holder.pid)),
     ),
     { code: 1, stderr: `process ${holder.pid} (` },
@@ -124,7 +127,7 @@ Deno.test("claim fails while the process in the file is running, and names it", 
   using dir = new TempDir();
   await using holder = await fixture("exits_on_term");
   const path = dir.write("web.pid", `${holder.pid}\n`);
-  expectResult(await claim(17, path), {
+  expectResult(await claim(PID, path), {
     code: 1,
     stdout: "",
     stderr: [
@@ -140,7 +143,7 @@ Deno.test("claim prints when a process started, to about a second", async () => 
   using dir = new TempDir();
   const before = Date.now();
   await using holder = await fixture("exits_on_term");
-  const result = await claim(17, dir.write("web.pid", String(holder.pid)));
+  const result = await claim(PID, dir.write("web.pid", String(holder.pid)));
   const { stderr } = expectResult(result, { code: 1 });
   const since = Date.parse(/running since (\S+)/.exec(stderr)![1]!);
   assertLess(Math.abs(since - before), 3_000);
@@ -177,7 +180,7 @@ Deno.test("claim waits 400 ms for a lock that another process holds, then names 
   const path = dir.write("web.pid", "");
   await using locker = await lockedElsewhere(path);
   const { result, log } = await traced(dir, ["-r", "-e", "trace=flock,openat"], [
-    ...["claim", "--pid", "17", "--pid-file", path],
+    ...["claim", "--pid", String(PID), "--pid-file", path],
   ]);
   expectResult(result, {
     code: 1,
@@ -199,7 +202,7 @@ Deno.test("claim waits for a lock whose holder is in another PID namespace", asy
   const user = Deno.uid() === 0 ? [] : ["--map-root-user"];
   const claiming = start("unshare", [
     ...[...user, "--pid", "--fork", "--mount-proc", "strace", "-f", "-e", "trace=openat"],
-    ...["-o", log, SIPID, "claim", "--pid", "17", "--pid-file", path],
+    ...["-o", log, SIPID, "claim", "--pid", "1", "--pid-file", path],
   ]);
   let hasExited = false;
   const result = claiming.result.finally(() => hasExited = true);
@@ -209,7 +212,7 @@ Deno.test("claim waits for a lock whose holder is in another PID namespace", asy
   assert(!hasExited, "claim is still waiting");
   locker.kill("SIGKILL");
   assertDone(await result);
-  assertEquals(Deno.readTextFileSync(path), "17");
+  assertEquals(Deno.readTextFileSync(path), "1");
 });
 
 Deno.test("claim replaces a temporary file that a killed claim has left behind", async () => {
@@ -228,14 +231,14 @@ Deno.test("claim waits for a lock that is released in time", async () => {
   using dir = new TempDir();
   const path = dir.write("web.pid", "");
   await using _locker = await lockedElsewhere(path, "echo ready; sleep 0.1");
-  assertDone(await claim(17, path));
+  assertDone(await claim(PID, path));
 });
 
 Deno.test("claim replaces longer and shorter content as a whole", async () => {
   using dir = new TempDir();
   for (const old of ["2147483647 1", "0", " ".repeat(100)]) {
-    assertDone(await claim(1234567, dir.write("web.pid", old)));
-    assertEquals(Deno.readTextFileSync(dir.file("web.pid")), "1234567");
+    assertDone(await claim(PID, dir.write("web.pid", old)));
+    assertEquals(Deno.readTextFileSync(dir.file("web.pid")), String(PID));
   }
 });
 
@@ -254,7 +257,7 @@ for (const [what, [content, shown]] of Object.entries(FOREIGN)) {
     using dir = new TempDir();
     const path = dir.write("web.pid", content);
     const before = Deno.readFileSync(path);
-    expectResult(await claim(17, path), {
+    expectResult(await claim(PID, path), {
       code: 1,
       stderr: [
         `${path}: is not a pidfile: it begins with "`,
@@ -294,7 +297,7 @@ for (const [what, make] of Object.entries(NOT_REGULAR_FILES)) {
 Deno.test("claim does not follow a dangling symlink", async () => {
   using dir = new TempDir();
   Deno.symlinkSync(dir.file("target"), dir.file("web.pid"));
-  expectResult(await claim(17, dir.file("web.pid")), { code: 1 });
+  expectResult(await claim(PID, dir.file("web.pid")), { code: 1 });
   assertEquals([...Deno.readDirSync(dir.path)].map(({ name }) => name), [
     "web.pid",
   ]);
@@ -315,7 +318,7 @@ Deno.test("claim reports a parent of the pidfile that is a file", async () => {
   for (
     const path of [dir.file("file/web.pid"), dir.file("file/deeper/web.pid")]
   ) {
-    expectResult(await claim(17, path), { code: 1, stderr: /not a directory/ });
+    expectResult(await claim(PID, path), { code: 1, stderr: /not a directory/ });
   }
   assertEquals(Deno.readTextFileSync(dir.file("file")), "kept");
 });
@@ -332,7 +335,7 @@ Deno.test("claim without permission reports it and changes nothing", async () =>
       await asNobody(SIPID, [
         "claim",
         "--pid",
-        "17",
+        String(PID),
         "--pid-file",
         to,
       ]),
@@ -374,10 +377,13 @@ Deno.test("claim writes to a pidfile its user owns, in a directory they cannot w
   const path = dir.write("web.pid", "2147483647\n");
   if (Deno.uid() === 0) Deno.chownSync(path, 65534, 65534);
   else Deno.chmodSync(dir.path, 0o555);
-  const result = await asNobody(SIPID, ["claim", "--pid", "17", "--pid-file", path]);
+  const result = await asNobody(SIPID, ["claim", "--pid", String(PID), "--pid-file", path]);
   Deno.chmodSync(dir.path, 0o755);
-  assertDone(result);
-  assertEquals(Deno.readTextFileSync(path), "17");
+  expectResult(result, {
+    code: 0,
+    stderr: "cannot write the claim record ",
+  });
+  assertEquals(Deno.readTextFileSync(path), String(PID));
   assertEquals([...Deno.readDirSync(dir.path)].map(({ name }) => name), ["web.pid"]);
 });
 

@@ -1,7 +1,17 @@
 /** Which process a pidfile means: each row of the table in docs/reliability.md, for each command. */
 import { assertEquals, assertMatch } from "@std/assert";
 import { inPidNamespace } from "../namespaces.ts";
-import { expectResult, run, Running, SIPID, sipid, TempDir, until } from "../support.ts";
+import {
+  expectResult,
+  isRunning,
+  Job,
+  run,
+  Running,
+  SIPID,
+  sipid,
+  TempDir,
+  until,
+} from "../support.ts";
 
 const STALE = `
 claim: exit 0, running
@@ -329,4 +339,68 @@ Deno.test("a claim made in the machine's own PID namespace is left to it in a co
     code: isMachine ? 1 : 0,
     stderr: isMachine ? "it was claimed in another PID namespace" : "removed the stale pidfile",
   });
+});
+
+/** Words before a command that give it a time namespace, as a restored container has one. */
+function inTime(seconds: number): string[] {
+  const user = Deno.uid() === 0 ? [] : ["--map-root-user"];
+  return ["unshare", ...user, "--time", "--boottime", String(seconds), "--fork", "--"];
+}
+
+for (const seconds of [1_000_000, 7]) {
+  Deno.test(`a claim means the same process in a time namespace ${seconds} s ahead, and from there`, async () => {
+    using dir = new TempDir();
+    const path = dir.file("web.pid");
+    await using job = new Job();
+    const claim = [SIPID, "claim", "--pid", String(job.pid), "--pid-file", path];
+    const status = [SIPID, "status", "--pid-file", path, "--exec", "/bin/true"];
+    const orders = [
+      [claim, [...inTime(seconds), ...status]],
+      [[...inTime(seconds), ...claim], status],
+    ];
+    for (const [first = [], second = []] of orders) {
+      expectResult(await run(first[0]!, first.slice(1)), { code: 0, stderr: "" });
+      // By the record: /bin/true would not match.
+      expectResult(await run(second[0]!, second.slice(1)), { code: 0, stdout: /^running/ });
+      Deno.removeSync(path);
+    }
+  });
+}
+
+Deno.test("a process whose start is the claimed one's only by a time namespace's clock is another", async () => {
+  using dir = new TempDir();
+  const path = dir.file("web.pid");
+  await using job = new Job();
+  const ticks = Number(
+    Deno.readTextFileSync(`/proc/${job.pid}/stat`).split(") ")[1]!.split(" ")[19],
+  );
+  expectResult(await sipid("claim", "--pid", String(job.pid), "--pid-file", path), { code: 0 });
+  // What is recorded started 7 s later, which a namespace 7 s ahead makes look the same.
+  const record = dir.file(".web.pid.claim");
+  const text = Deno.readTextFileSync(record).replace(` ${ticks} `, ` ${ticks + 700} `);
+  Deno.writeTextFileSync(record, text);
+  const [program = "", ...words] = inTime(7);
+  expectResult(await run(program, [...words, SIPID, "kill", "--pid-file", path]), {
+    code: 0,
+    stderr: "is not the one that was claimed, and was not signalled",
+  });
+  assertEquals(isRunning(job.pid), true);
+});
+
+Deno.test("between time namespaces that differ by a fraction of a tick a claim is unclear", async () => {
+  using dir = new TempDir();
+  const path = dir.file("web.pid");
+  await using job = new Job();
+  expectResult(await sipid("claim", "--pid", String(job.pid), "--pid-file", path), { code: 0 });
+  // CRIU sets nanoseconds, unshare(1) only seconds: the claim is made to come from such a clock.
+  const record = dir.file(".web.pid.claim");
+  const text = Deno.readTextFileSync(record).replace(/^(\d+ \d+) /, "$1.25 ");
+  Deno.writeTextFileSync(record, text);
+  expectResult(await sipid("kill", "--pid-file", path), {
+    code: 1,
+    stderr: "its start was read in another time namespace, whose clock is set to a fraction of a " +
+      "tick, so it cannot be compared with the claim record; nothing was signalled; " +
+      "run this in the time namespace of the claim",
+  });
+  assertEquals(isRunning(job.pid), true);
 });

@@ -119,6 +119,20 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
       'sipid claim: web.conf: is not a pidfile: it begins with "some text\\n" (10 bytes); use another path, or remove it',
     ],
   ],
+  "claim, with a warning": [
+    [
+      "sipid claim --pid 2147483647 --pid-file new.pid",
+      "sipid claim: warning: new.pid: process 2147483647 is not running; claim the PID of one that is, such as $$",
+    ],
+    [
+      "mkdir .new.pid.claim; sipid claim --pid $JOB --pid-file new.pid",
+      "sipid claim: warning: new.pid: has no claim record, so start times decide later: cannot write the claim record .new.pid.claim: is a directory",
+    ],
+    [
+      "chmod 777 .; $AS_ROOT sipid claim --pid $JOB --pid-file new.pid",
+      "sipid claim: warning: new.pid: can be replaced by any user (DIR has mode 0777), so kill will not signal it; chmod o-w DIR",
+    ],
+  ],
   kill: [
     [
       "touch -d '1 hour ago' web.pid; sipid kill --pid-file web.pid",
@@ -581,11 +595,7 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
   "errors of the operating system": [
     [
       "sipid claim --pid 17 --pid-file web.log/web.pid",
-      "sipid claim: cannot create web.log: it is not a directory; use another path",
-    ],
-    [
-      "sipid claim --pid 17 --pid-file web.log/web/web.pid",
-      "sipid claim: cannot create directory web.log/web: not a directory; one of its parents is a file; use another path",
+      "sipid claim: cannot open web.log/web.pid: not a directory; one of its parents is a file; use another path",
     ],
     [
       "inject 'openat:error=EROFS' stale.pid sipid claim --pid 17 --pid-file stale.pid",
@@ -895,8 +905,13 @@ const UNPROVOKED: Readonly<Record<string, string>> = {
   "its start time is hidden": "see identity_test.ts",
   "the machine's boot id is hidden": "see identity_test.ts",
   "…, so it cannot be compared with the claim record": "see identity_test.ts",
-  "…: its directory is not …, where its path leads; use a path without links of /proc":
-    "see trust_test.ts",
+  "…: its directory is not the one that its symlinks name; use a path that other users cannot change, without links of /proc":
+    "see attacks_test.ts",
+  "cannot write a claim record for …: the start of process … is hidden; run this where /proc shows it":
+    "takes a /proc that hides processes",
+  "its start was read in another time namespace, whose clock is set to a fraction of a tick":
+    "see identity_test.ts",
+  "run this in the time namespace of the claim": "see identity_test.ts",
   "a hidden program": "takes a program that only root may read, of a process of another user",
   "and the owner of … is hidden": "takes a root without a view of /proc",
   "…: its … … is owned by …, …": "takes a directory of another user; see trust_test.ts",
@@ -909,7 +924,6 @@ const UNPROVOKED: Readonly<Record<string, string>> = {
   "its descriptor cannot be found": "takes a /proc of another namespace and a umask",
   "only … of … bytes fit": "takes a disk with room for half a number",
   "…: too many symlinks on the way": "the kernel refuses such a path before",
-  "cannot read the symlink …": "takes a symlink that is removed between two system calls",
   "cannot open …: another process holds it up, with a lease or by replacing it; find it with: fuser -v …":
     "see attacks_test.ts",
   "…: is owned by …, …": "see trust_test.ts",
@@ -975,7 +989,6 @@ const NOT_MESSAGES: Readonly<Record<string, string>> = {
 /** Texts that look like messages, and what they are. */
 const OTHER_TEXTS: Readonly<Record<string, string>> = {
   " /proc proc ": "a part of /proc/self/mounts",
-  "Failed to ensure": "the beginning of an error of @std/fs",
   "PRIVATE KEY": "a part of a PEM file",
   "client error (": "the beginning of an error of the runtime",
   "the probe's limit": "names an exception that is caught",

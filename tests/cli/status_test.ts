@@ -7,7 +7,9 @@ import {
   expectResult,
   fixture,
   isRunning,
+  Job,
   type Result,
+  ROOT,
   Running,
   SIPID,
   sipid,
@@ -114,6 +116,29 @@ Deno.test("status --json prints one object", async () => {
   for (const [pidFile, code, object] of cases) {
     const result = expectResult(await status(pidFile, "--json"), { code });
     assertEquals(JSON.parse(result.stdout), { ...object, ...none, pidFile });
+  }
+});
+
+Deno.test("the documentation lists every value of state, and no other", async () => {
+  using dir = new TempDir();
+  await using job = new Job();
+  const pidfiles = [
+    dir.write("own.pid", String(job.pid)),
+    dir.write("dead.pid", String(await deadPid())),
+    dir.file("none.pid"),
+    dir.write("bad.pid", "x"),
+  ];
+  const states = await Promise.all(
+    pidfiles.map(async (path) => JSON.parse((await status(path, "--json")).stdout).state),
+  );
+  const texts = {
+    help: (await sipid("help", "status")).stdout,
+    "the man page": Deno.readTextFileSync(`${ROOT}docs/sipid.1`),
+    "the README": Deno.readTextFileSync(`${ROOT}README.md`),
+  };
+  for (const [where, text] of Object.entries(texts)) {
+    const [, listed = ""] = /\bstate`?\s+\(([^)]*)\)/.exec(text) ?? [];
+    assertEquals(listed.replaceAll("`", "").split(/,\s+/), states, where);
   }
 });
 

@@ -1,12 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { CommandError } from "../../lib/errors.ts";
-import {
-  createDirectory,
-  isUnchanged,
-  readAndJudge,
-  readPidfile,
-  withLock,
-} from "../../lib/pidfile/pidfile.ts";
+import { isUnchanged, readAndJudge, readPidfile, withLock } from "../../lib/pidfile/pidfile.ts";
 import { parseContent } from "../../lib/pidfile/content.ts";
 import { LockedElsewhere } from "../../lib/pidfile/lock.ts";
 import { parsePid } from "../../lib/process/pid.ts";
@@ -46,13 +40,11 @@ Deno.test("parseContent() tells damaged PIDs from other files", () => {
   assertEquals(tooLong, { kind: "invalid", foreign: "17" + " ".repeat(22) + "…" });
 });
 
-Deno.test("createDirectory() creates what the path needs and nothing else", async () => {
+Deno.test("withLock() creates the directory that the path needs and nothing else", async () => {
   using dir = new TempDir();
-  await createDirectory(dir.file("a//b///web.pid"));
-  await createDirectory(dir.file("a/b/web.pid"));
-  await createDirectory("web.pid");
-  await createDirectory("/web.pid");
-  assertEquals([...Deno.readDirSync(dir.file("a/b"))], []);
+  const lock = (path: string) => withLock(dir.file(path), { create: true }, () => "created");
+  for (const path of ["a//b///web.pid", "a/b/web.pid"]) assertEquals(await lock(path), "created");
+  assertEquals([...Deno.readDirSync(dir.file("a/b"))].map(({ name }) => name), ["web.pid"]);
 });
 
 Deno.test("readPidfile() reports what is there", async () => {
