@@ -17,6 +17,7 @@ const CONNECTION: Reasons = [
   [/Not a directory/, "one of its parents is not a directory"],
   [/Permission denied/, "permission denied"],
   [/Resource temporarily unavailable/, "nothing accepts connections (the backlog is full)"],
+  [/wrong type for socket/, "it is not a stream socket"],
   [/SUN_LEN/, "the path is longer than 107 bytes"],
   [/timed out|os error 110/i, "connection timed out"],
   [/Proxy server unreachable/, "no connection"],
@@ -27,7 +28,16 @@ const CONNECTION: Reasons = [
 
 /** A connection, and no answer that could be understood. */
 const ANSWER: Reasons = [
-  [/Connection reset|os error 104/, "connection reset by the server"],
+  [/connection reset|os error 104/i, "connection reset by the server"],
+  // Alerts are what the server has to say about the client.
+  [
+    /fatal alert: CertificateExpired/,
+    "the server does not accept the client certificate, which has expired",
+  ],
+  [
+    /fatal alert: (?:\w+Certificate|CertificateUnknown|CertificateRevoked|UnknownCA|DecryptError)/,
+    "the server does not accept the client certificate",
+  ],
   [/UnknownIssuer/, "certificate signed by unknown authority; trust it with --ca-cert FILE"],
   [/CaUsedAsEndEntity/, "the server uses the certificate of an authority as its own"],
   [/not valid for name "([^"]*)"/, "certificate is not valid for the host $1"],
@@ -36,7 +46,6 @@ const ANSWER: Reasons = [
   [/Revoked/, "certificate was revoked"],
   [/UnsupportedCertVersion/, "X.509 version 1 certificates are not supported"],
   [/CertificateRequired/, "the server requires a client certificate; use --cert and --key"],
-  [/UnknownCA|BadCertificate|DecryptError/, "the server does not accept the client certificate"],
   [/received fatal alert: (\w+)/, "the server ended the TLS handshake: $1"],
   [/InvalidContentType|corrupt message/, "the server does not speak TLS"],
   [/KeyMismatch/, "they do not belong together"],
@@ -50,6 +59,8 @@ const ANSWER: Reasons = [
     /connection closed before message|unexpected end of file|Broken pipe/i,
     "the server closed the connection without an answer",
   ],
+  [/message head is too large/, "the answer has more than 100 headers, or too long ones"],
+  [/invalid content-length/, "the answer has an invalid Content-Length"],
   [
     /invalid HTTP|invalid status|invalid header|unexpected message|too large|http2 error/i,
     NOT_HTTP,

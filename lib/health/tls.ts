@@ -43,7 +43,9 @@ function readPem(path: string, block: string): string {
   } catch (error) {
     throw toCommandError(`cannot read ${path}`, error);
   }
-  if (new RegExp(`-----BEGIN [A-Z ]*${block}-----`).test(text)) return text;
+  // There are RSA PRIVATE KEY and EC PRIVATE KEY. A TRUSTED CERTIFICATE is openssl's own form.
+  const kind = block === "PRIVATE KEY" ? "(?:[A-Z]+ )?" : "";
+  if (new RegExp(`-----BEGIN ${kind}${block}-----`).test(text)) return text;
   throw new CommandError(`${path}: contains no "BEGIN ${block}"; use a PEM file`);
 }
 

@@ -72,9 +72,11 @@ export class CommandGroup {
     if (isRunning && this.#signal("SIGTERM")) await within(exited, TERM_TIMEOUT_MS);
     this.#signal("SIGKILL");
     const hasExited = await within(exited, KILL_TIMEOUT_MS);
-    // Processes that left the group may keep the pipes open.
+    // Processes that left the group may keep the pipes open. Nothing is said about a success.
+    const hasSucceeded = !isRunning && (await this.status).code === 0;
     const output = Promise.race([this.#output, abortOf(signal)]);
-    await within(output, isRunning ? KILL_TIMEOUT_MS : OUTPUT_TIMEOUT_MS);
+    const outputMs = hasSucceeded ? 0 : isRunning ? KILL_TIMEOUT_MS : OUTPUT_TIMEOUT_MS;
+    await within(output, outputMs);
     for (const reader of this.#readers) reader.cancel().catch(() => {});
     if (!hasExited) this.#child.unref();
     return hasExited;

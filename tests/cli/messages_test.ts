@@ -846,6 +846,11 @@ const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
     "no answer before the timeout of 1.5s",
     "the host name cannot be resolved",
   ],
+  "unit/health_test.ts": [
+    "it is not a stream socket",
+    "the answer has an invalid Content-Length",
+    "the answer has more than 100 headers, or too long ones",
+  ],
   "cli/attacks_test.ts": [
     "${path}: is held up by another process, with a lease or by replacing it, after 500ms; " +
     "find it with: fuser -v ${path}",
@@ -868,6 +873,7 @@ const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
     "certificate signed by unknown authority; trust it with --ca-cert FILE",
     "the server requires a client certificate; use --cert and --key",
     "the server does not accept the client certificate",
+    "the server does not accept the client certificate, which has expired",
     "the server does not speak TLS",
     "cannot be used as certificate and key: they do not belong together",
     "the key is encrypted; decrypt it with openssl pkey",

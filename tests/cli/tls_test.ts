@@ -142,6 +142,13 @@ Deno.test("wait does mutual TLS with --cert and --key", async () => {
     stderr: "the server requires a client certificate; use --cert and --key",
   });
 
+  const expired = await authority.sign("expired", { days: "-1" });
+  const identity = ["--cert", expired.cert, "--key", expired.key];
+  expectResult(await wait(server.url, ...trusting, ...identity), {
+    code: 1,
+    stderr: "the server does not accept the client certificate, which has expired\n",
+  });
+
   expectResult(
     await wait(
       server.url,
@@ -198,6 +205,8 @@ Deno.test("wait reports at once which certificate or key it cannot use", async (
     "hollow.pem",
     "-----BEGIN CERTIFICATE-----\nbm90aGluZw==\n-----END CERTIFICATE-----\n",
   );
+  const trusted = authority.file("trusted.pem");
+  await openssl("x509", "-in", authority.cert, "-trustout", "-out", trusted);
   const missing = authority.file("missing.pem");
   const badKey = authority.write(
     "bad.key",
@@ -209,6 +218,7 @@ Deno.test("wait reports at once which certificate or key it cannot use", async (
     [["--ca-cert", missing], `cannot read ${missing}: no such file or directory`],
     [["--ca-cert", authority.path], `cannot read ${authority.path}: is a directory`],
     [["--ca-cert", garbage], `${garbage}: contains no "BEGIN CERTIFICATE"; use a PEM file`],
+    [["--ca-cert", trusted], `${trusted}: contains no "BEGIN CERTIFICATE"`],
     [["--ca-cert", key], `${key}: contains no "BEGIN CERTIFICATE"`],
     [["--ca-cert", hollow], `${hollow}: cannot be used as an authority: a certificate is damaged`],
     [["--cert", cert, "--key", cert], `${cert}: contains no "BEGIN PRIVATE KEY"`],

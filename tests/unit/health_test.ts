@@ -102,6 +102,29 @@ Deno.test("reasonOf() names the peer of a connection, and not of an answer", () 
   assertEquals(reasonOf(refused, "proxy http://p"), "proxy http://p: connection refused");
   const garbage = new TypeError(`${sending} (SendRequest): invalid HTTP version parsed`);
   assertEquals(reasonOf(garbage, "proxy http://p"), "the answer is not HTTP");
+  const words = (message: string): string => reasonOf(new TypeError(`${sending} ${message}`));
+  assertEquals(
+    words("(SendRequest): invalid content-length parsed"),
+    "the answer has an invalid Content-Length",
+  );
+  assertEquals(
+    words("(SendRequest): message head is too large"),
+    "the answer has more than 100 headers, or too long ones",
+  );
+  assertEquals(
+    reasonOf(new Error("Protocol wrong type for socket (os error 91)")),
+    "it is not a stream socket",
+  );
+  assertEquals(words("(SendRequest): connection reset"), "connection reset by the server");
+  const alert = "(Connect): received fatal alert: ";
+  const refusal = "the server does not accept the client certificate";
+  assertEquals(words(`${alert}CertificateExpired`), `${refusal}, which has expired`);
+  assertEquals(words(`${alert}UnsupportedCertificate`), refusal);
+  assertEquals(
+    words(`${alert}HandshakeFailure`),
+    "the server ended the TLS handshake: HandshakeFailure",
+  );
+  assertEquals(words("(Connect): invalid peer certificate: Expired"), "certificate has expired");
   assertEquals(reasonOf(new AggregateError([refused, refused])), "connection refused");
   assertEquals(
     reasonOf(new AggregateError([refused, new Error("Network is unreachable (os error 101)")])),
