@@ -1,19 +1,15 @@
 /** `sipid kill`: stops the process a pidfile names, and removes the pidfile. */
 import { command, type Definition, flag, flagSwitch, type Values } from "../lib/cli/command.ts";
 import { info, writeStdout } from "../lib/cli/output.ts";
-import { reportWaiting } from "../lib/cli/waiting.ts";
-import { formatDuration } from "../lib/duration.ts";
 import { CommandError, UsageError } from "../lib/errors.ts";
 import { LockedElsewhere } from "../lib/pidfile/lock.ts";
 import { isUnchanged, judgePidfile, type PidfileState } from "../lib/pidfile/pidfile.ts";
 import { readAndJudge, withLock } from "../lib/pidfile/pidfile.ts";
-import { describeAll, findTarget, notSent, type Signallable } from "../lib/pidfile/target.ts";
-import { describe, stateOf } from "../lib/process/process.ts";
-import { maySignal } from "../lib/process/signals.ts";
+import { findTarget } from "../lib/pidfile/target.ts";
+import { describe } from "../lib/process/process.ts";
 import {
   formatSchedule,
   parseSchedule,
-  runSchedule,
   SIGKILL_TIMEOUT_MS,
   type Step,
 } from "../lib/process/schedule.ts";
@@ -108,6 +104,7 @@ async function killByPidfile(
     return 0;
   }
   if (found.warning !== undefined) info(`warning: ${found.warning}`);
+  const { planOf, stop } = await import("../lib/pidfile/stop.ts");
   if (isDryRun) {
     planOf(found, steps, path).forEach(plan);
     return 0;
@@ -120,85 +117,6 @@ async function killByPidfile(
   const outcome = await remove(path, found.state, undefined, exec);
   if (outcome === "changed" || outcome === undefined) await refuseSuccessor(path, exec);
   return 0;
-}
-
-/** Returns what would be done, line by line. */
-function planOf(found: Signallable, steps: readonly Step[], path: string): string[] {
-  const { target, name, isGroup } = found;
-  const running = target.running();
-  const members = isGroup ? ` (${describeAll(running)})` : "";
-  // kill(2) of a group succeeds if one member may be signalled.
-  if (running.length > 0 && !running.some(maySignal)) {
-    throw notSent(found, "denied", steps[0]!.signal, path);
-  }
-  return [
-    ...steps.map(({ signal, waitMs }, index) => {
-      const wait = `wait up to ${formatDuration(waitMs)}`;
-      return index === 0
-        ? `would send ${signal} to ${name}${members}; ${wait}`
-        : `would then send ${signal}; ${wait}`;
-    }),
-    `would remove ${shellQuote(path)} as soon as it has exited`,
-  ];
-}
-
-/** Returns when it has exited. */
-async function stop(found: Signallable, steps: readonly Step[], path: string): Promise<void> {
-  const { target, name } = found;
-  const begin = performance.now();
-  let waited = 0;
-  const ending = await runSchedule(target, steps, {
-    sent: (signal) => info(`sent ${signal} to ${name}`),
-    waiting: (index) => {
-      const next = steps[index + 1]?.signal;
-      const limit = formatDuration(steps[index]!.waitMs);
-      return reportWaiting((elapsed) =>
-        `waiting for ${name}: ${formatDuration(elapsed)} of ${limit}` +
-        (next === undefined ? "" : `, then ${next}`)
-      );
-    },
-    stillRunning: (index) => {
-      waited += steps[index]!.waitMs;
-      const isLast = index === steps.length - 1;
-      if (!isLast && waited > 0) {
-        info(`${name} is still running after ${formatDuration(waited)}`);
-      }
-    },
-  });
-  switch (ending.kind) {
-    case "exited": {
-      const how = ending.last === "SIGKILL" ? "was killed" : "exited";
-      return info(`${name} ${how} after ${formatDuration(performance.now() - begin)}`);
-    }
-    case "running":
-      throw survived(found, steps, path, waited);
-    default:
-      throw notSent(found, ending.kind, ending.signal, path);
-  }
-}
-
-function survived(
-  { target, name, isGroup }: Signallable,
-  steps: readonly Step[],
-  path: string,
-  waited: number,
-): CommandError {
-  const running = target.running();
-  const kept = `${shellQuote(path)} is kept, so that no second instance starts`;
-  if (!steps.some(({ signal }) => signal === "SIGKILL")) {
-    const members = isGroup ? `: ${describeAll(running)}` : "";
-    return new CommandError(
-      `${name} is still running after ${formatDuration(waited)}${members}; ${kept}; ` +
-        "a schedule that ends with KILL/5s kills it",
-    );
-  }
-  const states = running.map((process) => {
-    const state = stateOf(process) ?? "in a hidden state";
-    return isGroup ? `${describe(process)} is ${state}` : `it is ${state}`;
-  });
-  return new CommandError(
-    `${name} survived SIGKILL: ${states.join(", ")}; ${kept}; fix what it waits for, then retry`,
-  );
 }
 
 /**

@@ -2,7 +2,8 @@
 import { command, type Definition, flagSwitch } from "../lib/cli/command.ts";
 import { info } from "../lib/cli/output.ts";
 import { CommandError } from "../lib/errors.ts";
-import { findTarget, notSent } from "../lib/pidfile/target.ts";
+import { notSent } from "../lib/pidfile/signallable.ts";
+import { findTarget } from "../lib/pidfile/target.ts";
 import { shellQuote } from "../lib/shell_quote.ts";
 import { execFlag, groupFlag, pidFileFlag, signalFlag } from "./flags.ts";
 

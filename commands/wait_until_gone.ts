@@ -4,7 +4,8 @@ import { info } from "../lib/cli/output.ts";
 import { reportWaiting } from "../lib/cli/waiting.ts";
 import { formatDuration } from "../lib/duration.ts";
 import { CommandError } from "../lib/errors.ts";
-import { describeAll, findRunning } from "../lib/pidfile/target.ts";
+import { findRunning } from "../lib/pidfile/target.ts";
+import { describeAll } from "../lib/process/process.ts";
 import { shellQuote } from "../lib/shell_quote.ts";
 import { duration, execFlag, pidFileFlag } from "./flags.ts";
 

@@ -1,18 +1,13 @@
-/** Finding what a pidfile allows to signal: its own process, or the group that this leads. */
+/**
+ * Finding what a pidfile allows to signal: its own process, or the group that this leads. What is
+ * only needed for a process that is running is loaded then.
+ */
 import { CommandError } from "../errors.ts";
 import { explain } from "../process/identity.ts";
-import {
-  describe,
-  type HeldProcess,
-  holdProcess,
-  isRunning,
-  type Process,
-} from "../process/process.ts";
-import { findGroup, Leftovers, type ProcessGroup } from "../process/process_group.ts";
-import { type Outcome, processTarget, type Target } from "../process/schedule.ts";
+import { describe, type HeldProcess, holdProcess } from "../process/process.ts";
+import type { Target } from "../process/run_schedule.ts";
 import { shellQuote } from "../shell_quote.ts";
 import { type PidfileState, readAndJudge } from "./pidfile.ts";
-import { findDistrust } from "./trust.ts";
 
 /** What a pidfile names, as far as it may be signalled. */
 export type Found = Nothing | Signallable;
@@ -74,15 +69,14 @@ export async function findTarget(
   // 2. Hold it: from here on no other process is taken for it.
   const process = verdict.kind === "own" ? holdProcess(verdict.process) : undefined;
   if (process === undefined) {
-    const left = isGroup ? leftovers(state).running() : [];
-    if (left.length > 0) throw leaderless(path, state.pid, left);
+    if (isGroup) (await import("./signallable.ts")).refuseLeaderless(path, state);
     return nothing(`process ${state.pid} is not running`);
   }
   try {
     // 3. Ask whether the pidfile can be trusted with it.
-    const check = (member: Process): void => refuseDistrusted(path, state, member);
-    check(process);
-    return { kind: "signallable", state, ...choose(process, isGroup, check), ...release(process) };
+    const { trustedTarget } = await import("./signallable.ts");
+    const trusted = trustedTarget(path, state, process, isGroup);
+    return { kind: "signallable", state, ...trusted, ...release(process) };
   } catch (error) {
     process[Symbol.dispose]();
     throw error;
@@ -123,10 +117,12 @@ export async function findRunning(
     return nothing(`${describe(verdict.process)} ${verdict.reason}`);
   }
   const process = verdict.kind === "none" ? undefined : holdProcess(verdict.process);
+  if (process === undefined && !isGroup) return nothing(`process ${state.pid} is not running`);
+  const { choose, leftovers } = await import("./signallable.ts");
   if (process === undefined) {
     const target = leftovers(state);
     const name = `process group ${state.pid}`;
-    return isGroup && target.running().length > 0
+    return target.running().length > 0
       ? { kind: "running", state, target, name, isGroup, warning: undefined, ...UNHELD }
       : nothing(`process ${state.pid} is not running`);
   }
@@ -135,10 +131,6 @@ export async function findRunning(
     ? `${explain(verdict)}; it is waited for; ${verdict.hint}`
     : chosen.warning;
   return { kind: "running", state, ...chosen, warning, ...release(process) };
-}
-
-function leftovers({ pid, record }: PidfileState & { readonly kind: "pid" }): Leftovers {
-  return new Leftovers(pid, record?.isCurrent ? record.identity.boot : undefined);
 }
 
 const UNHELD = { [Symbol.dispose](): void {} };
@@ -152,106 +144,4 @@ function invalid(path: string, consequence: string): CommandError {
     `${shellQuote(path)}: does not contain a valid pid; ${consequence}` +
       "inspect the file and remove it if its process has exited",
   );
-}
-
-function leaderless(path: string, leader: number, left: readonly Process[]): CommandError {
-  return new CommandError(
-    `${shellQuote(path)}: process ${leader} is not running, but its process group is, or a later ` +
-      `one with that number: ${describeAll(left)}; nothing was signalled; ` +
-      "if they belong to the service, kill them by PID",
-  );
-}
-
-/** Returns the error for a signal that could not be sent, for the reason that `Outcome` gives. */
-export function notSent(
-  { name }: Signallable,
-  why: "denied" | "unclear",
-  signal: Deno.Signal,
-  path: string,
-): CommandError {
-  const kept = `${shellQuote(path)} is kept`;
-  return new CommandError(
-    why === "denied"
-      ? `no permission to send ${signal} to ${name}; ${kept}; ` +
-        "run this as root, or as the user of that process"
-      : `${name} has lost its leader and all members that were known, so its number may belong to ` +
-        `a later group; ${signal} was not sent; ${kept}; ` +
-        "if what is left belongs to the service, kill it by PID",
-  );
-}
-
-/** Describes processes in a list: `process 812 (web), process 813 (web)`. */
-export function describeAll(processes: readonly Process[]): string {
-  return processes.map(describe).join(", ");
-}
-
-function refuseDistrusted(path: string, state: PidfileState, process: Process): void {
-  const distrust = findDistrust(path, state, process);
-  if (distrust === undefined) return;
-  throw new CommandError(
-    `${distrust.fact}; ${describe(process)} was not signalled; ${distrust.hint}`,
-  );
-}
-
-/**
- * Returns the group that a pidfile's own process leads as the target of signals, or the process
- * alone with a warning. Sending throws a `CommandError` for a member that must not be signalled.
- */
-export function groupTarget(
-  path: string,
-  state: PidfileState,
-  process: HeldProcess,
-): Pick<Signallable, "target" | "name" | "warning"> {
-  return choose(process, true, (member) => refuseDistrusted(path, state, member));
-}
-
-function choose(
-  process: HeldProcess,
-  isGroup: boolean,
-  check: (member: Process) => void,
-): Pick<Signallable, "target" | "name" | "isGroup" | "warning"> {
-  const group = isGroup ? findGroup(process) : undefined;
-  if (group === undefined || typeof group === "string") {
-    const name = describe(process);
-    const warning = group && `${name} ${group}; only the process itself is signalled`;
-    const alone = processTarget(process);
-    const send = (signal: Deno.Signal): Outcome => {
-      // Each time: it may since have started a program of another user.
-      if (isRunning(process)) check(process);
-      return alone.send(signal);
-    };
-    return { target: { ...alone, send }, name, isGroup: false, warning };
-  }
-  group.running().forEach(check);
-  const name = describe(process).replace("process", "process group");
-  return { target: new CheckedGroup(group, check), name, isGroup: true, warning: undefined };
-}
-
-/** A group each of whose members may be signalled on the word of the pidfile. */
-class CheckedGroup implements Target {
-  readonly #group: ProcessGroup;
-  readonly #check: (member: Process) => void;
-
-  constructor(group: ProcessGroup, check: (member: Process) => void) {
-    this.#group = group;
-    this.#check = check;
-  }
-
-  send(signal: Deno.Signal): Outcome {
-    // Each time: a member may since have started a program of another user.
-    this.running().forEach(this.#check);
-    return this.#group.send(signal);
-  }
-
-  waitForExit(timeoutMs: number): Promise<boolean> {
-    return this.#group.waitForExit(timeoutMs);
-  }
-
-  isStopped(): boolean {
-    return this.#group.isStopped();
-  }
-
-  running(): readonly Process[] {
-    return this.#group.running();
-  }
 }

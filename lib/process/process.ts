@@ -133,6 +133,11 @@ export function describe({ pid, program }: Process): string {
   return program === undefined ? `process ${pid}` : `process ${pid} (${program})`;
 }
 
+/** Describes processes in a list: `process 812 (web), process 813 (web)`. */
+export function describeAll(processes: readonly Process[]): string {
+  return processes.map(describe).join(", ");
+}
+
 /** Returns what /proc says about it, also while it is a zombie; undefined if that is hidden. */
 export function readStat({ directory }: Process): Stat | undefined {
   const text = directory === undefined ? undefined : readProc(`${directory}/stat`);

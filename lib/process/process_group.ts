@@ -17,7 +17,7 @@ import {
   type Process,
   readStat,
 } from "./process.ts";
-import type { Outcome, Target } from "./schedule.ts";
+import type { Outcome, Target } from "./run_schedule.ts";
 import { waitForExit } from "./wait_for_exit.ts";
 
 /**

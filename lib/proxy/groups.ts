@@ -2,11 +2,12 @@
 import { error, info } from "../cli/output.ts";
 import { CommandError } from "../errors.ts";
 import type { ExistingPidfile } from "../pidfile/pidfile.ts";
-import { describeAll, groupTarget } from "../pidfile/target.ts";
+import { groupTarget } from "../pidfile/signallable.ts";
 import type { Pid } from "../process/pid.ts";
-import { type HeldProcess, isRunning } from "../process/process.ts";
+import { describeAll, type HeldProcess, isRunning } from "../process/process.ts";
 import { Leftovers } from "../process/process_group.ts";
-import { type Ending, runSchedule, type Step, type Target } from "../process/schedule.ts";
+import { type Ending, runSchedule, type Target } from "../process/run_schedule.ts";
+import type { Step } from "../process/schedule.ts";
 
 /**
  * Milliseconds between two reads of a group's members, which are known for certain only while its

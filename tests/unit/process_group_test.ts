@@ -2,7 +2,7 @@ import { assert, assertEquals, assertGreaterOrEqual, assertLess } from "@std/ass
 import { findGroup, Leftovers, ProcessGroup } from "../../lib/process/process_group.ts";
 import type { Pid } from "../../lib/process/pid.ts";
 import { findProcess, type HeldProcess, holdProcess, readStat } from "../../lib/process/process.ts";
-import { runSchedule } from "../../lib/process/schedule.ts";
+import { runSchedule } from "../../lib/process/run_schedule.ts";
 import { isRunning, ROOT, run, Running, SLACK_MS, until } from "../support.ts";
 
 /** Starts a process that leads a group. `script` prints `ready`, and before it what the test reads. */

@@ -2,13 +2,8 @@ import { assert, assertEquals, assertLess, assertThrows } from "@std/assert";
 import { UsageError } from "../../lib/errors.ts";
 import type { Pid } from "../../lib/process/pid.ts";
 import { findProcess, holdProcess } from "../../lib/process/process.ts";
-import {
-  formatSchedule,
-  parseSchedule,
-  processTarget,
-  runSchedule,
-  type Step,
-} from "../../lib/process/schedule.ts";
+import { processTarget, runSchedule } from "../../lib/process/run_schedule.ts";
+import { formatSchedule, parseSchedule, type Step } from "../../lib/process/schedule.ts";
 import { parseSignal } from "../../lib/signal_names.ts";
 import { Running, SLACK_MS } from "../support.ts";
 
