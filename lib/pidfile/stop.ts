@@ -78,6 +78,14 @@ function survived(
 ): CommandError {
   const running = target.running();
   const kept = `${shellQuote(path)} is kept, so that no second instance starts`;
+  // The kernel signals those of a group that it may.
+  const denied = running.filter((process) => !maySignal(process));
+  if (denied.length > 0) {
+    return new CommandError(
+      `${name} is still running after ${formatDuration(waited)}; no permission to signal ` +
+        `${describeAll(denied)}; ${kept}; run this as root`,
+    );
+  }
   if (!steps.some(({ signal }) => signal === "SIGKILL")) {
     const members = isGroup ? `: ${describeAll(running)}` : "";
     return new CommandError(

@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertGreaterOrEqual, assertLess, assertMatch } from "@std/assert";
 import { delay } from "@std/async/delay";
 import {
+  asNobody,
   exists,
   expectResult,
   isRunning,
@@ -250,6 +251,13 @@ Deno.test("--group refuses a group with a process that the pidfile's owner may n
     const signal = ["signal", "--group", "--signal", "TERM", "--pid-file", path];
     expectResult(await sipid(...signal), refusal);
     assert(isRunning(first) && isRunning(member));
+    // As nobody: the kernel signals the one of the two that it may.
+    const args = ["kill", "--group", "--pid-file", path, "--schedule", "CONT/200ms"];
+    expectResult(await asNobody(SIPID, args), {
+      code: 1,
+      stderr: `${first} (sleep) is still running after 200ms; no permission to signal process ` +
+        `${member} (sleep); ${path} is kept, so that no second instance starts; run this as root\n`,
+    });
     // Without --group, the leader is nobody's own.
     expectResult(await sipid("kill", "--pid-file", path), { code: 0 });
     assert(isRunning(member));

@@ -933,6 +933,8 @@ const UNPROVOKED: Readonly<Record<string, string>> = {
   "cannot open …: another process holds it up, with a lease or by replacing it; find it with: fuser -v …":
     "see attacks_test.ts",
   "…: is owned by …, …": "see trust_test.ts",
+  "… is still running after …; no permission to signal …; …; run this as root":
+    "takes a group of two users; see group_test.ts",
   "retry when it has been written": "takes a program that is being written; the words of ETXTBSY",
   "no connection …": "takes a host that answers nothing; see health_socket_test.ts",
   "…: its leader and all members that were known have exited, so its number may belong to a later group; … was not sent; if what is left belongs to the daemon, kill it by PID: …":
