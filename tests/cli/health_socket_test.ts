@@ -228,6 +228,26 @@ for (const scheme of ["tcp", "http", "https"]) {
   });
 }
 
+/** An HTTP server on port 8080 that redirects each request to another name. */
+const REDIRECTS = `use Socket;
+  socket(my $s, PF_INET, SOCK_STREAM, 0) or die $!;
+  bind($s, pack_sockaddr_in(8080, INADDR_LOOPBACK)) and listen($s, 8) or die $!;
+  while (accept(my $c, $s)) {
+    sysread($c, my $request, 4096);
+    syswrite($c, "HTTP/1.1 302 F\\r\\nLocation: http://h" . ++$n . ".test/\\r\\n\\r\\n");
+    close($c);
+  }`;
+
+Deno.test("lookups of ever new names, to which a server redirects, do not pile up either", async () => {
+  const flags = ["--timeout", "3s", "--probe-timeout", "20ms", "--polling-frequency", "10ms"];
+  const sipid = [SIPID, "wait-until-healthy", "--url", "http://127.0.0.1:8080/", ...flags];
+  const script = 'perl -e "$0" & "$@"; status=$?; kill $!; exit $status';
+  expectResult(await withoutNames("sh", "-c", script, REDIRECTS, ...sipid), {
+    code: 1,
+    stderr: /after \d{2,3} attempts\): http:\/\/h\d+\.test\/: no answer within 20ms\n/,
+  });
+});
+
 Deno.test("lookups of a proxy's name do not pile up either", async () => {
   const flags = ["--timeout", "3s", "--probe-timeout", "10ms", "--polling-frequency", "10ms"];
   const sipid = [SIPID, "wait-until-healthy", "--url", "http://10.0.0.1/", ...flags];
