@@ -4,7 +4,7 @@ import { info } from "../lib/cli/output.ts";
 import { formatDuration } from "../lib/duration.ts";
 import { CommandError } from "../lib/errors.ts";
 import { type ExistingPidfile, judgePidfile, withLock } from "../lib/pidfile/pidfile.ts";
-import { findDistrust, untrustedOwnerReason } from "../lib/pidfile/trust.ts";
+import { findDistrust, isRootsAlone, untrustedOwnerReason } from "../lib/pidfile/trust.ts";
 import type { Written } from "../lib/pidfile/write.ts";
 import type { Verdict } from "../lib/process/identity.ts";
 import type { Pid } from "../lib/process/pid.ts";
@@ -92,15 +92,19 @@ function warningsOf(
   pid: Pid,
   { state, process, recordError }: Written,
 ): readonly string[] {
-  const name = shellQuote(path);
   if (process === undefined) {
-    return [`${name}: process ${pid} is not running; claim the PID of one that is, such as $$`];
+    return [
+      `${
+        shellQuote(path)
+      }: process ${pid} is not running; claim the PID of one that is, such as $$`,
+    ];
   }
   const warnings = recordError === undefined
     ? []
-    : [`${name}: has no claim record, so start times decide later: ${recordError}`];
+    : [`${shellQuote(path)}: has no claim record, so start times decide later: ${recordError}`];
   // PID 1 claims in every container, and is stopped with it.
-  const distrust = pid === 1 ? undefined : findDistrust(path, state, process);
+  if (pid === 1 || isRootsAlone(state)) return warnings;
+  const distrust = findDistrust(path, state, process);
   return distrust === undefined
     ? warnings
     : [...warnings, `${distrust.fact}, so kill will not signal it; ${distrust.hint}`];

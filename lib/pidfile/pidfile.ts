@@ -206,8 +206,7 @@ async function readState(place: Place, file: Deno.FsFile): Promise<ExistingPidfi
   });
   const record = content.kind === "pid" ? await readRecord(place, stat) : undefined;
   const isForContent = content.kind === "pid" && record?.identity.pid === content.pid;
-  const way = { resolved: place.resolved, components: place.components };
-  return { ...content, stat, way, record: isForContent ? record : undefined };
+  return { ...content, stat, way: place, record: isForContent ? record : undefined };
 }
 
 function fileStatOf({ dev, ino, size, mtime, uid, gid, mode, nlink }: Deno.FileInfo): FileStat {

@@ -54,16 +54,16 @@ export interface Way {
    * decides which file the path names.
    */
   readonly components: readonly Component[];
+  /** Whether users besides root and us can put another file there. */
+  readonly isShared: boolean;
 }
 
 /** A name in a directory. */
-export interface Spot {
+export interface Spot extends Pick<Way, "isShared"> {
   /** As the user gave it, for messages. */
   readonly path: string;
   /** What system calls take. */
   readonly at: string;
-  /** Whether users besides root and us can put another file there. */
-  readonly isShared: boolean;
 }
 
 /** The place of a pidfile; `at` is valid until it is disposed. */
@@ -211,6 +211,7 @@ class Steps {
 
   /** Closes the descriptors, except that of one step. */
   close(kept?: Step): void {
+    if (this.#open.length === 0) return;
     this.#open.filter((fd) => fd !== kept?.fd).forEach(closeDescriptor);
     this.#open = kept?.fd === undefined ? [] : [kept.fd];
   }

@@ -5,6 +5,7 @@
  */
 import {
   describe,
+  effectiveUser,
   maySignalOthers,
   type Process,
   type Users,
@@ -46,8 +47,8 @@ export function findDistrust(
       hint: "stop the machine or the container instead",
     };
   }
-  if (state.kind === "missing") return undefined;
-  // The users are read when something depends on them: for most pidfiles, nothing does.
+  if (state.kind === "missing" || isRootsAlone(state)) return undefined;
+  // The users are read when something depends on them.
   let users: Users | undefined;
   const usersOfTarget = (): Users | undefined => users ??= usersOf(target);
   const may = (user: number): boolean =>
@@ -57,6 +58,12 @@ export function findDistrust(
       .map((component) => untrustedComponent(path, component, state, target, usersOfTarget, may))
       .find((distrust) => distrust !== undefined);
   return distrust !== undefined && maySignalOthers() ? distrust : undefined;
+}
+
+/** Returns whether only root can have named a process there, as in /run: then all is well. */
+export function isRootsAlone({ way, stat: { uid, mode, links } }: ExistingPidfile): boolean {
+  return effectiveUser() === 0 && !way.isShared && uid === 0 && links === 1 &&
+    (mode & (GROUP_WRITE | OTHERS_WRITE)) === 0;
 }
 
 function untrustedFile(

@@ -51,7 +51,7 @@ export function writePid(
       if (identity === undefined) {
         throw new CommandError(
           `cannot write a claim record for ${shellQuote(place.path)}: the start of process ` +
-            `${pid} is hidden; run this where /proc shows it`,
+            `${pid} or the boot id is hidden; run this where /proc shows them`,
         );
       }
       writeRecord(place, identity, { ino, mtime: mtime?.getTime(), mode, gid });

@@ -913,7 +913,7 @@ const UNPROVOKED: Readonly<Record<string, string>> = {
   "…, so it cannot be compared with the claim record": "see identity_test.ts",
   "…: its directory is not the one that its symlinks name; use a path that other users cannot change, without links of /proc":
     "see attacks_test.ts",
-  "cannot write a claim record for …: the start of process … is hidden; run this where /proc shows it":
+  "cannot write a claim record for …: the start of process … or the boot id is hidden; run this where /proc shows them":
     "takes a /proc that hides processes",
   "its start was read in another time namespace, whose clock is set to a fraction of a tick":
     "see identity_test.ts",
