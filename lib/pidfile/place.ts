@@ -54,7 +54,7 @@ export interface Way {
    * decides which file the path names.
    */
   readonly components: readonly Component[];
-  /** Whether users besides root and us can put another file there. */
+  /** Whether users besides root and us own one of them, or can put another file at its end. */
   readonly isShared: boolean;
 }
 
@@ -102,7 +102,7 @@ export function findPlace(path: string, purpose: Purpose): Place | undefined {
     return {
       path,
       at: `${end.at}/${absolute.slice(name)}`,
-      isShared: !isFixed(end, undefined),
+      isShared: steps.isShared || !isFixed(end, undefined),
       resolved: `${end.path.replace(/\/$/, "")}/${absolute.slice(name)}`,
       components: steps.components,
       [Symbol.dispose]: () => steps.close(),
@@ -169,6 +169,8 @@ interface StepOptions {
 /** The steps of one walk. */
 class Steps {
   readonly components: Component[] = [];
+  /** Whether a step belonged to another user, or could be changed by one. */
+  isShared = false;
   readonly #path: string;
   readonly #options: StepOptions;
   #open: number[] = [];
@@ -194,6 +196,7 @@ class Steps {
       }
       const step = this.#take(stack.at(-1)!, name);
       this.components.push(step);
+      this.isShared ||= !step.isFixed || !isOurs(step.uid);
       if (!step.isSymlink) {
         stack.push(step);
         continue;
