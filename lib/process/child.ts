@@ -2,6 +2,7 @@
 import { CommandError, errnoOf, errorText, hintFor } from "../errors.ts";
 import { shellQuote } from "../shell_quote.ts";
 import type { Pid } from "./pid.ts";
+import { parseStat, readProc } from "./proc.ts";
 import { findProcess, type HeldProcess, holdProcess } from "./process.ts";
 
 /** What a shell returns for a command that is not there, and for one that cannot be run. */
@@ -12,6 +13,11 @@ const NOT_EXECUTABLE = 126;
 export interface Child {
   /** It and no other; counts as exited from the start if it exited at once. */
   readonly process: HeldProcess;
+  /**
+   * Clock ticks from boot to its start, also if it exited at once: it is a zombie then. Undefined if
+   * /proc hides it.
+   */
+  readonly startTicks: number | undefined;
   /** How it exited. */
   readonly status: Promise<ChildExit>;
 }
@@ -39,7 +45,9 @@ export function start(name: string, args: readonly string[]): Child {
       stdout: "inherit",
       stderr: "inherit",
     }).spawn();
-    return { process: hold(child.pid as Pid), status: exitOf(child) };
+    const stat = readProc(`${child.pid}/stat`);
+    const startTicks = stat ? parseStat(stat).startTicks : undefined;
+    return { process: hold(child.pid as Pid), startTicks, status: exitOf(child) };
   } catch (error) {
     throw notStarted(name, error);
   }

@@ -76,17 +76,18 @@ export class DaemonPidfile {
    * Reads the pidfile.
    *
    * @param command the process that may write its own PID; never a later one with that number
+   * @param since clock ticks from boot to the start of the command, if they are known
    */
-  async look(command: HeldProcess): Promise<Sighting> {
+  async look(command: HeldProcess, since: number | undefined): Promise<Sighting> {
     try {
-      return this.#interpret(await readPidfile(this.#path), command);
+      return this.#interpret(await readPidfile(this.#path), command, since);
     } catch (error) {
       if (!(error instanceof CommandError)) throw error;
       return { kind: "none", reason: error.message };
     }
   }
 
-  #interpret(state: PidfileState, command: HeldProcess): Sighting {
+  #interpret(state: PidfileState, command: HeldProcess, since: number | undefined): Sighting {
     const name = shellQuote(this.#path);
     const none = (fact: string): Sighting => ({ kind: "none", reason: `${name}: ${fact}` });
     if (state.kind === "missing") return none("does not exist");
@@ -115,7 +116,7 @@ export class DaemonPidfile {
       return none(`${describe(verdict.process)} ${verdict.reason}`);
     }
     // Init scripts touch the pidfile of an earlier run, whose PID may be another process's by now.
-    if (verdict.kind === "own" && isOlder(verdict.process, command)) {
+    if (verdict.kind === "own" && isOlder(verdict.process, since)) {
       return none(`${describe(verdict.process)} was started before the command`);
     }
     if (verdict.kind === "none") {
@@ -156,10 +157,9 @@ export class DaemonPidfile {
   }
 }
 
-/** Returns whether a process was started earlier; false where /proc hides that. */
-function isOlder(one: Process, other: Process): boolean {
-  return one.startTicks !== undefined && other.startTicks !== undefined &&
-    one.startTicks < other.startTicks;
+/** Returns whether a process was started before a moment, in clock ticks; false if unknown. */
+function isOlder({ startTicks }: Process, since: number | undefined): boolean {
+  return startTicks !== undefined && since !== undefined && startTicks < since;
 }
 
 /** Two writes within a tick of the kernel's clock can only be told apart by the PID. */

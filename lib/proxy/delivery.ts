@@ -32,6 +32,7 @@ export class Delivery {
   /** The processes that were asked to stop. */
   readonly #asked = new Set<HeldProcess>();
   #isDaemonToBeAsked = false;
+  #isSuspending = false;
 
   /**
    * `arrived` is what came already, and grows with each signal that comes; `stopSignals` ask to
@@ -71,9 +72,9 @@ export class Delivery {
     return this.#kept.length > 0;
   }
 
-  /** Whether a signal has come that was not dealt with yet. */
+  /** Whether a signal has come that was not dealt with yet, or not completely. */
   get hasArrived(): boolean {
-    return this.#arrived.length > 0;
+    return this.#arrived.length > 0 || this.#isSuspending;
   }
 
   /** Whether one of those asks to stop. */
@@ -98,6 +99,7 @@ export class Delivery {
 
   /** Deals with the signals whose time has come, in the order they came. */
   forwardArrived(seen: Sighting, isCommandRunning: boolean, now: number): void {
+    this.#suspend();
     while (this.#arrived.length > 0) {
       const [{ signal, at }] = this.#arrived as [Arrival];
       // A signal that finds no daemon, or one that exited after the look, waits for the next looks.
@@ -110,12 +112,19 @@ export class Delivery {
       // A stopped command would never notice that its daemon has exited.
       const isStuck = this.#isStop(signal) && isCommandRunning && isStopped(this.#command);
       if (isStuck) this.#send("SIGCONT", this.#command, ", the command");
-      if (SUSPEND_SIGNALS.includes(signal)) return this.#suspend();
+      if (!SUSPEND_SIGNALS.includes(signal)) continue;
+      this.#isSuspending = true;
+      return;
     }
   }
 
-  /** Stops this program, unless a signal has come already that would not continue it then. */
+  /**
+   * Stops this program after a signal that suspends, unless SIGCONT or a stop request has come. That
+   * is known only in the next turn: the kernel hands a signal over before the runtime reports it.
+   */
   #suspend(): void {
+    if (!this.#isSuspending) return;
+    this.#isSuspending = false;
     const isContinued = this.#arrived.some(({ signal }) => signal === "SIGCONT");
     if (!isContinued && !this.hasStopArrived) stopSelf();
   }

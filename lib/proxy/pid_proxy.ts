@@ -48,6 +48,8 @@ export class PidProxy {
   #command!: HeldProcess;
   #delivery!: Delivery;
   #startedAt = 0;
+  /** The same in clock ticks from boot; undefined if /proc hides it. */
+  #startTicks: number | undefined;
   #exit: Exit | undefined;
   /** Whether a daemon was running after the command had exited. */
   #isBackground = false;
@@ -92,7 +94,7 @@ export class PidProxy {
    * @throws {CommandError} it cannot be started
    */
   start(name: string, args: readonly string[]): void {
-    const { process, status } = start(name, args);
+    const { process, startTicks, status } = start(name, args);
     const { stopSignals } = this.#options;
     // Asked about until the end, as the pidfile may name it.
     this.#command = { ...process, [Symbol.dispose]() {} };
@@ -104,6 +106,7 @@ export class PidProxy {
       stopSignals,
     );
     this.#startedAt = performance.now();
+    this.#startTicks = startTicks;
     status.then(({ code, signal }) => {
       this.#exit = { code, signal, at: performance.now() };
       const daemon = this.#daemons.current;
@@ -117,7 +120,7 @@ export class PidProxy {
     for (;;) {
       // One time for all decisions of a turn: what is due is either done in it or waited for.
       const now = performance.now();
-      this.#step(await this.#pidfile.look(this.#command), now);
+      this.#step(await this.#pidfile.look(this.#command, this.#startTicks), now);
       if (now >= overAt(this.#situation()) && !this.#delivery.hasStopArrived) return;
       await this.#wakeup.sleep(this.#nextStepAt(now) - performance.now());
     }

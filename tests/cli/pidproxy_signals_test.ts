@@ -6,7 +6,17 @@ import {
   assertMatch,
   assertNotMatch,
 } from "@std/assert";
-import { deadPid, expectResult, fixture, isRunning, until } from "../support.ts";
+import {
+  deadPid,
+  expectResult,
+  fixture,
+  isRunning,
+  Job,
+  run,
+  SIPID,
+  TempDir,
+  until,
+} from "../support.ts";
 import { background, commandOf, DAEMON, foreground, Proxied, safe } from "../proxied.ts";
 
 const FORWARDED: Deno.Signal[] = [
@@ -102,6 +112,25 @@ echo ready; while :; do sleep 0.02; done`;
   await proxied.running.line(/^got TERM$/m);
   unrelated.kill("SIGCONT");
   assertEquals((await unrelated.line(/ready\n(.*)\n/))[1], "SIGCONT", "nothing came before");
+});
+
+Deno.test("pidproxy knows when its command was started, even if that exited at once", async () => {
+  using dir = new TempDir();
+  await using unrelated = new Job("exec sleep 5");
+  const path = dir.write("daemon.pid", String(unrelated.pid));
+  // The command has exited when its start returns.
+  const inject = [
+    "-f",
+    "-e",
+    "trace=clone,clone3,fork,vfork",
+    "-e",
+    "inject=clone,clone3,fork,vfork:delay_exit=100000",
+  ];
+  const strace = [...inject, "-o", "/dev/null", SIPID, "pidproxy", "--wait", "300ms", path];
+  expectResult(await run("strace", [...strace, "touch", path]), {
+    code: 1,
+    stderr: /process \d+ \(sleep\) was started before the command/,
+  });
 });
 
 Deno.test("pidproxy believes a pidfile that was rewritten with a PID of the same length", async () => {

@@ -5,7 +5,7 @@ import { readPidfile } from "../../lib/pidfile/pidfile.ts";
 import type { Pid } from "../../lib/process/pid.ts";
 import { findProcess, holdProcess } from "../../lib/process/process.ts";
 import { Daemons } from "../../lib/proxy/daemons.ts";
-import { Delivery } from "../../lib/proxy/delivery.ts";
+import { type Arrival, Delivery } from "../../lib/proxy/delivery.ts";
 import { Groups } from "../../lib/proxy/groups.ts";
 import { nextLookAt, overAt, type Situation } from "../../lib/proxy/timing.ts";
 import { expectResult, ROOT, run, Running, TempDir } from "../support.ts";
@@ -79,23 +79,30 @@ Deno.test("pidproxy does not stop itself while a stop request or SIGCONT waits",
   await using job = await Running.start("sh", ["-c", "echo ready; exec sleep 600"]);
   using command = holdProcess(findProcess(job.pid as Pid)!)!;
   const kill = Deno.kill;
-  const killedBy = (signals: readonly Deno.Signal[]): string[] => {
+  /** What SIGTSTP leads to if `next` arrives at once, or is reported only a turn later. */
+  const killedBy = (next: readonly Deno.Signal[], isLate: boolean): string[] => {
     const killed: string[] = [];
-    Deno.kill = (pid, signal) => killed.push(`${pid === Deno.pid ? "self" : pid} ${signal}`);
+    Deno.kill = (pid, signal) => killed.push(`${pid === Deno.pid ? "self" : "command"} ${signal}`);
     try {
-      const arrived = signals.map((signal) => ({ signal, at: 0 }));
+      const arrived: Arrival[] = [{ signal: "SIGTSTP", at: 0 }];
+      const more = next.map((signal) => ({ signal, at: 100 }));
       const delivery = new Delivery(arrived, command, new Daemons(() => {}), new Groups("p"), []);
-      delivery.forwardArrived({ kind: "none", reason: "no pidfile" }, true, 1_000);
+      if (!isLate) arrived.push(...more);
+      delivery.forwardArrived({ kind: "none", reason: "no pidfile" }, true, 200);
+      assert(delivery.hasArrived, "it takes another turn");
+      if (isLate) arrived.push(...more);
+      delivery.forwardArrived({ kind: "none", reason: "no pidfile" }, true, 210);
       return killed;
     } finally {
       Deno.kill = kill;
     }
   };
-  const suspended = `${job.pid} SIGTSTP`;
-  assertEquals(killedBy(["SIGTSTP"]), [suspended, "self SIGSTOP"]);
-  assertEquals(killedBy(["SIGTSTP", "SIGHUP"]), [suspended, "self SIGSTOP"]);
-  assertEquals(killedBy(["SIGTSTP", "SIGTERM"]), [suspended]);
-  assertEquals(killedBy(["SIGTSTP", "SIGCONT"]), [suspended]);
+  for (const isLate of [false, true]) {
+    assertEquals(killedBy([], isLate), ["command SIGTSTP", "self SIGSTOP"]);
+    assertEquals(killedBy(["SIGHUP"], isLate), ["command SIGTSTP", "self SIGSTOP"]);
+    assertEquals(killedBy(["SIGTERM"], isLate), ["command SIGTSTP"]);
+    assertEquals(killedBy(["SIGCONT"], isLate), ["command SIGTSTP"]);
+  }
   await flush();
 });
 
