@@ -169,16 +169,23 @@ function* walk(outside: string, inside: string): Generator<string> {
   }
 }
 
-/** Samples, until it is stopped, how many instances of a daemon run at the same moment. */
+/**
+ * Samples, until it is stopped, how many instances of a daemon run at the same moment. A read of
+ * /proc is not atomic: it may show a process, and as another main process the child that this leaves
+ * when it exits during the read. So those count that two reads in succession show.
+ */
 export class Watcher implements Disposable {
   most = 0;
   samples = 0;
   readonly #timer: ReturnType<typeof setInterval>;
 
   constructor(machine: Machine, recipe: Recipe) {
+    let before: number[] = [];
     this.#timer = setInterval(() => {
+      const now = machine.instances(recipe);
       this.samples++;
-      this.most = Math.max(this.most, machine.instances(recipe).length);
+      this.most = Math.max(this.most, now.filter((pid) => before.includes(pid)).length);
+      before = now;
     }, 4);
   }
 

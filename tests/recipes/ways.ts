@@ -63,8 +63,21 @@ export const plain: Way = {
   crash: (machine, _name, pid) => sendKill(machine, pid),
 };
 
-/** Gives Monit an order and waits until it is carried out; Monit takes one at a time. */
-async function tellMonit(machine: Machine, name: string, order: string): Promise<void> {
+/** The last order of each machine's Monit. */
+const orders = new WeakMap<Machine, Promise<void>>();
+
+/**
+ * Gives Monit an order and waits until it is carried out. One at a time: an order that comes before
+ * the last one is carried out replaces it.
+ */
+function tellMonit(machine: Machine, name: string, order: string): Promise<void> {
+  const last = orders.get(machine) ?? Promise.resolve();
+  const next = last.then(() => orderMonit(machine, name, order));
+  orders.set(machine, next);
+  return next;
+}
+
+async function orderMonit(machine: Machine, name: string, order: string): Promise<void> {
   const log = (): string => Deno.readTextFileSync(machine.path("/var/log/monit.log"));
   const count = (): number => log().split(`'${name}' ${order} action done`).length;
   const before = count();
