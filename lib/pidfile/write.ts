@@ -64,6 +64,11 @@ export function writePid(
   withHint(`cannot write ${shellQuote(place.path)}`, () => {
     try {
       if (replaceFile(place, old.stat, pid, record)) return;
+      if (old.stat.links > 1) {
+        throw new CommandError(
+          `${shellQuote(place.path)}: has a hard link by another name; remove that`,
+        );
+      }
       writeInPlace(file, pid);
     } catch (error) {
       if (isCreated) Deno.removeSync(place.at);
@@ -75,6 +80,7 @@ export function writePid(
   return {
     state: {
       ...old,
+      stat: { ...old.stat, links: 1 },
       kind: "pid",
       pid,
       foreign: undefined,

@@ -119,6 +119,13 @@ const WAYS: Record<string, [arrange: (dir: TempDir) => string, refusal: string |
     new Deno.Command("chown", { args: ["-h", "nobody", dir.file("link")] }).outputSync();
     return dir.file("link/web.pid");
   }, "its symlink "],
+  "another user's symlink to root's directory, in their own": [(dir) => {
+    Deno.mkdirSync(dir.file("run"));
+    Deno.mkdirSync(dir.file("theirs"));
+    Deno.symlinkSync(dir.file("run"), dir.file("theirs/link"));
+    new Deno.Command("chown", { args: ["-hR", "nobody", dir.file("theirs")] }).outputSync();
+    return dir.file("theirs/link/web.pid");
+  }, "its directory "],
   "a directory below another user's": [(dir) => {
     Deno.mkdirSync(dir.file("run/web"), { recursive: true });
     Deno.chownSync(dir.file("run"), NOBODY, NOBODY);
@@ -438,6 +445,19 @@ testAsRoot("symlinks in a directory of another user lead to their own process", 
       stderr: "",
     });
   }
+});
+
+testAsRoot("claim writes into no file that has another name", async () => {
+  using dir = new TempDir();
+  const path = dir.file("theirs/web.pid");
+  // Their own directory at the name of the temporary file, so that it could only write in place.
+  Deno.mkdirSync(dir.file("theirs/.web.pid.new/kept"), { recursive: true });
+  Deno.linkSync(dir.write("roots", ""), path);
+  Deno.chownSync(dir.file("theirs"), NOBODY, NOBODY);
+  const args = ["claim", "--pid", String(Deno.pid), "--pid-file", path];
+  const stderr = `${path}: has a hard link by another name; remove that`;
+  expectResult(await sipid(...args), { code: 1, stderr });
+  assertEquals(Deno.readTextFileSync(dir.file("roots")), "");
 });
 
 testAsRoot("claim and kill change nothing through a symlink of another user", async () => {
