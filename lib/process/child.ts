@@ -1,6 +1,7 @@
 /** Starting the command that pidproxy runs. */
 import { CommandError, errnoOf, errorText, hintFor } from "../errors.ts";
 import { shellQuote } from "../shell_quote.ts";
+import { ignoredSignals } from "./interrupt.ts";
 import type { Pid } from "./pid.ts";
 import { parseStat, readProc } from "./proc.ts";
 import { findProcess, type HeldProcess, holdProcess } from "./process.ts";
@@ -38,6 +39,7 @@ export interface ChildExit {
  * @throws {CommandError} with the exit status a shell has: 127 not found, 126 not executable
  */
 export function start(name: string, args: readonly string[]): Child {
+  keepExits();
   try {
     const child = new Deno.Command(name, {
       args: [...args],
@@ -51,6 +53,16 @@ export function start(name: string, args: readonly string[]): Child {
   } catch (error) {
     throw notStarted(name, error);
   }
+}
+
+const SIGCHLD = 17;
+
+/**
+ * Prepares for starting children. A program that was started with SIGCHLD ignored, as some daemons
+ * have it, gets no exit status: the kernel reaps its children at once. Source: sigaction(2).
+ */
+export function keepExits(): void {
+  if (ignoredSignals()(SIGCHLD)) Deno.addSignalListener("SIGCHLD", () => {});
 }
 
 /** Returns how a child exits. The runtime throws where that is by a realtime signal. */

@@ -3,7 +3,7 @@
  * starts ends with it, unless it leaves the group.
  */
 import { delay } from "@std/async/delay";
-import { type ChildExit, exitOf, notStarted } from "./child.ts";
+import { type ChildExit, exitOf, keepExits, notStarted } from "./child.ts";
 import type { Pid } from "./pid.ts";
 import { findProcess, type Process } from "./process.ts";
 
@@ -36,6 +36,7 @@ export class CommandGroup {
    * @throws {CommandError} with the exit status a shell has: 127 not found, 126 not executable
    */
   constructor(name: string, args: readonly string[]) {
+    keepExits();
     try {
       this.#child = new Deno.Command(name, {
         args: [...args],

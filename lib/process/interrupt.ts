@@ -71,7 +71,7 @@ export async function raise(signal: Interrupt): Promise<number> {
 }
 
 /** Returns which signals this process ignores, by their numbers. */
-function ignoredSignals(): (number: number) => boolean {
+export function ignoredSignals(): (number: number) => boolean {
   const [, hex = "0"] = /^SigIgn:\s*([0-9a-f]+)$/m.exec(readProc("self/status") ?? "") ?? [];
   const mask = BigInt(`0x${hex}`);
   return (number) => (mask >> BigInt(number - 1) & 1n) === 1n;

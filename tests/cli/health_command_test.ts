@@ -222,6 +222,17 @@ Deno.test("a signal that sipid was started to ignore does not end it", async () 
   expectResult(await waiting.result, { code: 0 });
 });
 
+Deno.test("a command's exit is seen also by a sipid that was started to ignore SIGCHLD", async () => {
+  // Then the kernel keeps no exit status of a child.
+  const ignoring = ["-e", "$SIG{CHLD} = 'IGNORE'; exec @ARGV", SIPID, "wait-until-healthy"];
+  expectResult(await run("perl", [...ignoring, "--", "true"]), { code: 0 });
+  const flags = ["--timeout", "500ms", "--", "sh", "-c", "exit 3"];
+  expectResult(await run("perl", [...ignoring, ...flags]), {
+    code: 1,
+    stderr: ": exit status 3\n",
+  });
+});
+
 Deno.test("what a command leaves in its process group does not outlive its probe", async () => {
   using dir = new TempDir();
   // The background process holds the pipe of stdout, too.

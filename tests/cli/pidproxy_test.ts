@@ -37,6 +37,12 @@ Deno.test("pidproxy returns 128 + N when signal N ended its command", async () =
   }
 });
 
+Deno.test("pidproxy passes the status on also if it was started to ignore SIGCHLD", async () => {
+  using dir = new TempDir();
+  const ignoring = ["-e", "$SIG{CHLD} = 'IGNORE'; exec @ARGV", SIPID, "pidproxy"];
+  expectResult(await run("perl", [...ignoring, dir.file("p"), "sh", "-c", "exit 7"]), { code: 7 });
+});
+
 Deno.test("pidproxy tells a command that is not found from one that cannot be run", async () => {
   using dir = new TempDir();
   const file = (name: string, content: string, mode: number): string => {
