@@ -929,6 +929,7 @@ const UNPROVOKED: Readonly<Record<string, string>> = {
   "chmod g-w …, or write the pidfile with sipid claim": "the hint of the former",
   "its descriptor cannot be found": "takes a /proc of another namespace and a umask",
   "only … of … bytes fit": "takes a disk with room for half a number",
+  "…: has a hard link by another name; remove that": "see attacks_test.ts",
   "…: too many symlinks on the way": "the kernel refuses such a path before",
   "cannot open …: another process holds it up, with a lease or by replacing it; find it with: fuser -v …":
     "see attacks_test.ts",
