@@ -10,6 +10,9 @@ import { findProcess, type HeldProcess, holdProcess } from "./process.ts";
 const NOT_FOUND = 127;
 const NOT_EXECUTABLE = 126;
 
+/** How many file descriptors it takes to start a command and to follow it, at least. */
+const DESCRIPTORS = 10;
+
 /** A command that was started. */
 export interface Child {
   /** It and no other; counts as exited from the start if it exited at once. */
@@ -41,6 +44,8 @@ export interface ChildExit {
 export function start(name: string, args: readonly string[]): Child {
   keepExits();
   try {
+    // A command that was started must not count as one that cannot be.
+    checkDescriptors();
     const child = new Deno.Command(name, {
       args: [...args],
       stdin: "inherit",
@@ -63,6 +68,16 @@ const SIGCHLD = 17;
  */
 export function keepExits(): void {
   if (ignoredSignals()(SIGCHLD)) Deno.addSignalListener("SIGCHLD", () => {});
+}
+
+/** Throws EMFILE or ENFILE unless enough file descriptors are free. */
+function checkDescriptors(): void {
+  const files: Deno.FsFile[] = [];
+  try {
+    while (files.length < DESCRIPTORS) files.push(Deno.openSync("/proc/self/stat"));
+  } finally {
+    for (const file of files) file.close();
+  }
 }
 
 /** Returns how a child exits. The runtime throws where that is by a realtime signal. */

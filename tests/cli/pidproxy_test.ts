@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertLess, assertMatch, assertStringIncludes } from "@std/assert";
 import {
   asNobody,
+  exists,
   expectResult,
   isRunning,
   type Result,
@@ -70,6 +71,23 @@ Deno.test("pidproxy tells a command that is not found from one that cannot be ru
       stderr: message,
     });
   }
+});
+
+// Few descriptors are left to the uncompiled program, too.
+testCompiled("pidproxy does not start a command for which it lacks descriptors", async () => {
+  using dir = new TempDir();
+  const ran = dir.file("ran");
+  const seen = new Set<number>();
+  for (let limit = 15; limit <= 40; limit++) {
+    const script = `ulimit -n ${limit}; exec "$@"`;
+    const args = ["pidproxy", dir.file("p"), "touch", ran];
+    const { code, stderr } = await run("sh", ["-c", script, "sh", SIPID, ...args]);
+    assertEquals(exists(ran), code === 0, `${limit} descriptors: ${code}, ${stderr}`);
+    if (code === 126) assertStringIncludes(stderr, "cannot run touch: too many open files");
+    if (exists(ran)) Deno.removeSync(ran);
+    seen.add(code);
+  }
+  assert(seen.has(126) && seen.has(0), `${[...seen]}`);
 });
 
 Deno.test("pidproxy finds its command relative to the working directory, or on PATH", async () => {
