@@ -1,6 +1,6 @@
 /** Sleeping until something happens, without missing what happened just before. */
 
-/** setTimeout fires at once for anything longer. */
+/** setTimeout fires at once for anything longer; Deno 2.9 warns of what is negative. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** Wakes one sleeper. */
@@ -14,11 +14,11 @@ export class Wakeup {
     this.#end();
   }
 
-  /** Sleeps until it rings, for at most `ms`; without a limit if that is Infinity. */
+  /** Sleeps until it rings, for at most `ms`, if that is positive; without a limit if Infinity. */
   async sleep(ms: number): Promise<void> {
     if (!this.#isRung) {
       await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, Math.min(ms, MAX_TIMER_MS));
+        const timer = setTimeout(resolve, Math.max(0, Math.min(ms, MAX_TIMER_MS)));
         this.#end = () => {
           clearTimeout(timer);
           resolve();
