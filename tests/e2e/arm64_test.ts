@@ -58,6 +58,20 @@ Deno.test("arm64: claim, refused claim, status and kill of a process", async () 
   expectResult(await sipid("status", "--pid-file", path), { code: 3 });
 });
 
+Deno.test("arm64: signal sends one signal, and fails once the process has exited", async () => {
+  using dir = new TempDir();
+  const script = "trap 'echo reloaded' HUP; echo ready; while :; do sleep 0.1; done";
+  await using job = await Running.start("sh", ["-c", script]);
+  const path = dir.write("web.pid", String(job.pid));
+  const signal = ["signal", "--pid-file", path, "--signal", "HUP"];
+  expectResult(await sipid(...signal), { code: 0, stderr: `sent SIGHUP to process ${job.pid}` });
+  await job.line(/^reloaded$/m);
+  assert(isRunning(job.pid));
+  job.kill("SIGKILL");
+  await job.status;
+  expectResult(await sipid(...signal), { code: 1, stderr: "SIGHUP was not sent" });
+});
+
 Deno.test("arm64: kill sends SIGKILL after the grace period", async () => {
   using dir = new TempDir();
   await using job = await Running.start("sh", ["-c", "trap '' TERM; echo ready; sleep 600 & wait"]);
