@@ -55,34 +55,38 @@ export const kill: Definition = command({
     "sipid kill --pid-file /var/vcap/sys/run/web/web.pid",
     "sipid kill --pid-file /run/unicorn.pid --group --schedule QUIT/30s/KILL/5s",
   ],
-  run: (values) => killByPidfile(values, stepsOf(values)),
+  run: (values) => {
+    refuseReplaced(values);
+    return killByPidfile(values);
+  },
 });
 
-/** Returns the schedule that the flags make. */
+/** Returns the schedule that the flags make without `--schedule`. */
 function stepsOf(values: Values<typeof flags>): readonly Step[] {
   const { signal = "SIGTERM", "grace-period": grace, "show-stacks": showStacks } = values;
   const kill: Step = { signal: "SIGKILL", waitMs: SIGKILL_TIMEOUT_MS };
-  const steps: readonly Step[] = [
+  return [
     { signal, waitMs: grace ?? duration(DEFAULT_GRACE_PERIOD) },
     ...(showStacks ? [{ signal: "SIGQUIT", waitMs: STACK_DUMP_TIMEOUT_MS } as const] : []),
     ...(signal === "SIGKILL" && !showStacks ? [] : [kill]),
   ];
-  if (values.schedule === undefined) return steps;
+}
+
+/** Refuses the flags that `--schedule` replaces. */
+function refuseReplaced(values: Values<typeof flags>): void {
   const others = [
     ...(values.signal === undefined ? [] : ["--signal"]),
-    ...(grace === undefined ? [] : ["--grace-period"]),
-    ...(showStacks ? ["--show-stacks"] : []),
+    ...(values["grace-period"] === undefined ? [] : ["--grace-period"]),
+    ...(values["show-stacks"] ? ["--show-stacks"] : []),
   ];
-  if (others.length === 0) return values.schedule;
+  if (values.schedule === undefined || others.length === 0) return;
   throw new UsageError(
-    `--schedule replaces ${others.join(", ")}; the schedule of these is ${formatSchedule(steps)}`,
+    `--schedule replaces ${others.join(", ")}; the schedule of these is ` +
+      formatSchedule(stepsOf(values)),
   );
 }
 
-async function killByPidfile(
-  values: Values<typeof flags>,
-  steps: readonly Step[],
-): Promise<number> {
+async function killByPidfile(values: Values<typeof flags>): Promise<number> {
   const { "pid-file": path, exec, group, "dry-run": isDryRun, quiet } = values;
   const name = shellQuote(path);
   const plan = (text: string): void => quiet ? undefined : writeStdout(`${printable(text)}\n`);
@@ -99,11 +103,12 @@ async function killByPidfile(
     } else {
       const outcome = await remove(path, found.state, found.fact, exec);
       // Written at the last moment: there is a process after all.
-      if (outcome === "changed") return await killByPidfile(values, steps);
+      if (outcome === "changed") return await killByPidfile(values);
     }
     return 0;
   }
   if (found.warning !== undefined) info(`warning: ${found.warning}`);
+  const steps = values.schedule ?? stepsOf(values);
   const { planOf, stop } = await import("../lib/pidfile/stop.ts");
   if (isDryRun) {
     planOf(found, steps, path).forEach(plan);
