@@ -37,7 +37,7 @@ stress: ## try to break each promise; ARGS="[--seed N] [long] [PART ...]"; about
 check: ## format, lint, types and generated docs; changes nothing
 	@$(task) check
 
-bench: ## measure it next to its peers; writes docs/bench; about six minutes
+bench: ## measure it next to its peers; writes docs/bench; about twelve minutes
 	@ARGS='$(ARGS)' $(task) bench
 
 next: build ## all tests with the Deno that the pin is to move to (2.9), run from the sources
@@ -46,7 +46,7 @@ next: build ## all tests with the Deno that the pin is to move to (2.9), run fro
 newest: ## whether the newest Deno of npm passes lint, types and the unit tests
 	@sh toolchain/newest.sh
 
-docs: ## generate docs/sipid.1 and lib/version.ts
+docs: ## generate docs/sipid.1, lib/version.ts and what quotes docs/bench/results.json
 	@$(task) docs
 
 release: build ## an archive, a Debian package and SHA256SUMS in dist; ARCH=arm64 compiles for that

@@ -1,10 +1,12 @@
 /**
- * Generates the man page and lib/version.ts from the table of commands and deno.json. With
- * `--check` it writes nothing and fails if a file differs from what it would write.
+ * Generates the man page and lib/version.ts from the table of commands and deno.json, and what
+ * quotes docs/bench/results.json. With `--check` it writes nothing and fails if a file differs from
+ * what it would write.
  */
 import config from "../deno.json" with { type: "json" };
 import { commands as table } from "../commands/mod.ts";
 import { manual } from "./manual.ts";
+import { measured } from "./measurements.ts";
 import { fromFileUrl } from "./paths.ts";
 
 const commands = await Promise.all(table.map(({ load }) => load()));
@@ -31,6 +33,7 @@ export const version = "${version}";
 const generated: [string, string][] = [
   [MANUAL, manual(commands, version, releaseDate())],
   [VERSION, versionFile],
+  ...measured(),
 ];
 for (const [path, text] of generated) {
   if (Deno.args[0] !== "--check") Deno.writeTextFileSync(path, text);

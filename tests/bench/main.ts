@@ -1,15 +1,16 @@
 /**
  * The bench: measures dist/sipid, an empty program and the peers in one run, and writes
- * docs/bench/results.json, the table and the chart. Exits with 1 if a target is missed.
+ * docs/bench/results.json and what quotes it. Exits with 1 if a target is missed.
  */
 import { compile } from "../../toolchain/compile.ts";
+import { measured } from "../../toolchain/measurements.ts";
 import { print, run, SIPID } from "../support.ts";
 import type { Measurement } from "./bench.ts";
 import { crowd } from "./crowd.ts";
 import { exits } from "./exits.ts";
 import { idling, tenMinutes } from "./idle.ts";
 import { proxying } from "./proxying.ts";
-import { chart, table } from "./report.ts";
+import { table } from "./report.ts";
 import { runtimes } from "./runtimes.ts";
 import { startup } from "./startup.ts";
 import { waiting } from "./waiting.ts";
@@ -70,15 +71,6 @@ async function machine() {
   };
 }
 
-/** Replaces the table between the two marks of a file. */
-function replaceTable(path: string, text: string): void {
-  const [begin, end] = ["<!-- table: generated with make bench -->", "<!-- end of the table -->"];
-  const whole = Deno.readTextFileSync(path);
-  const [start, stop] = [whole.indexOf(begin), whole.indexOf(end)];
-  if (start < 0 || stop < start) throw new Error(`${path} has no place for the table`);
-  Deno.writeTextFileSync(path, `${whole.slice(0, start)}${begin}\n\n${text}\n${whole.slice(stop)}`);
-}
-
 const dir = Deno.makeTempDirSync({ prefix: "sipid-bench-" });
 Deno.chmodSync(dir, 0o755);
 try {
@@ -115,8 +107,7 @@ try {
     const results = { machine: await machine(), measurements };
     Deno.mkdirSync(DOCS, { recursive: true });
     Deno.writeTextFileSync(`${DOCS}results.json`, `${JSON.stringify(results)}\n`);
-    Deno.writeTextFileSync(`${DOCS}chart.svg`, chart(measurements));
-    replaceTable(`${DOCS}README.md`, table(measurements));
+    for (const [path, text] of measured()) Deno.writeTextFileSync(path, text);
   }
 } finally {
   Deno.removeSync(dir, { recursive: true });

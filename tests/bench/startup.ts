@@ -18,9 +18,16 @@ export async function startup(
   program: string,
   empty: string,
 ): Promise<Measurement[]> {
-  const path = `${dir}/web.pid`;
-  const none = `rm -f ${path}`;
-  const stale = `sh -c 'rm -f ${path}; printf ${DEAD} >${path}'`;
+  // Like /run/web: a directory that only its owner can change. In one that others can, as below
+  // BOSH's /var/vcap/sys/run, each name is looked up so that they cannot exchange it meanwhile.
+  using own = ownDirectory();
+  const shared = `${own.path}/shared`;
+  Deno.mkdirSync(shared);
+  Deno.chmodSync(shared, 0o770);
+  const path = `${own.path}/web.pid`;
+  const none = prepared(own.path, "");
+  const stale = prepared(own.path, `printf ${DEAD} >${path}`);
+  const staleShared = prepared(shared, `printf ${DEAD} >${shared}/web.pid`);
   const pid = String(Deno.pid);
   const flock =
     `exec 9>>"$1"; flock -n 9 && { read -r old <"$1"; kill -0 "$old" 2>/dev/null || echo ${pid} >"$1"; }`;
@@ -60,6 +67,9 @@ export async function startup(
   ssd("ssd status", stale, "--status");
   sipid("kill", stale, "kill", ...ofPath);
   ssd("ssd stop", stale, "--stop", "--remove-pidfile", "--oknodo");
+  const sharedPath = ["--pid-file", `${shared}/web.pid`];
+  sipid("claim, shared", staleShared, ...claim, ...sharedPath);
+  sipid("kill, shared", staleShared, "kill", ...sharedPath);
   sipid("help", undefined, "--help");
   sipid("version", undefined, "--version");
   sipid("usage", undefined, "kill", "--pid-fiel", "x");
@@ -68,7 +78,12 @@ export async function startup(
   peer("curl", undefined, "curl", ...retrying, server.url);
   const times = await alternate(contestants, ROUNDS, dir);
   const rows: Measurement[] = [];
-  const add = (what: string, own: string, limit: number, peers: Record<string, string>): void => {
+  const add = (
+    what: string,
+    own: string,
+    limit: number | undefined,
+    peers: Record<string, string>,
+  ): void => {
     for (const kind of ["wall", "cpu"] as const) {
       const floor = times[emptyBefore(own)]![kind];
       const value = ratio(times[own]![kind], floor);
@@ -83,7 +98,9 @@ export async function startup(
             Object.entries(peers).map(([name, key]) => [name, times[key]![kind]]),
           ),
         },
-        target: { text: `${limit.toFixed(2)} x an empty program`, value, limit },
+        ...(limit !== undefined && {
+          target: { text: `${limit.toFixed(2)} x an empty program`, value, limit },
+        }),
       });
     }
   };
@@ -94,11 +111,26 @@ export async function startup(
   });
   add("status of a dead PID", "status", 1.2, { [SSD]: "ssd status" });
   add("kill of a dead PID", "kill", 1.25, { [SSD]: "ssd stop" });
+  const where = "in a directory that others can write";
+  add(`claim, a dead PID in the pidfile, ${where}`, "claim, shared", undefined, {});
+  add(`kill of a dead PID, ${where}`, "kill, shared", undefined, {});
   add("--help", "help", 1.06, {});
   add("--version", "version", 1.06, {});
   add("a usage error", "usage", 1.15, {});
   add("wait-until-healthy, endpoint already healthy", "wait", 1.5, { "curl --retry": "curl" });
   return rows;
+}
+
+/** Makes a directory in which and above which only its owner can change anything, if that can be. */
+function ownDirectory(): { readonly path: string } & Disposable {
+  const options = { prefix: "sipid-bench-", ...(Deno.uid() === 0 && { dir: "/run" }) };
+  const path = Deno.makeTempDirSync(options);
+  return { path, [Symbol.dispose]: () => Deno.removeSync(path, { recursive: true }) };
+}
+
+/** Returns the command that removes the pidfile of an earlier run with its record, then runs `act`. */
+function prepared(directory: string, act: string): string {
+  return `sh -c 'rm -f ${directory}/web.pid ${directory}/.web.pid.claim; ${act}'`;
 }
 
 /** Returns the name of the empty program's runs directly before those of `name`. */
