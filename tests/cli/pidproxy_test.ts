@@ -305,7 +305,7 @@ Deno.test("pidproxy neither writes nor removes the pidfile", async () => {
 Deno.test("pidproxy sleeps while its command is running, and while its daemon is", async () => {
   for (
     const [kind, flags] of [[foreground(), []], [background(), ["--wait", "5s"]], [
-      () => ["sh", "-c", "echo ready; exec sleep 600"],
+      () => ["sh", "-c", "echo daemon $$; echo ready; exec sleep 600"],
       [],
     ]] as const
   ) {
