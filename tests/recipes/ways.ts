@@ -112,7 +112,7 @@ export const bosh: Way = {
   name: "BOSH",
   leaves: [...monit.leaves, "/var/vcap/", "/opt/bosh/"],
   paths: (text, name) =>
-    text.replaceAll(`/opt/${name}/`, `/var/vcap/jobs/${name}/bin/`)
+    text.replaceAll(`/opt/${name}`, `/var/vcap/jobs/${name}/bin`)
       .replaceAll("/run/sipid/", `/var/vcap/sys/run/${name}/`)
       .replaceAll(`/var/log/${name}.log`, `/var/vcap/sys/log/${name}/${name}.log`),
   async recover(machine, name) {
