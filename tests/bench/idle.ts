@@ -168,10 +168,7 @@ export async function tenMinutes(dir: string, program: string): Promise<Measurem
 export async function idling(dir: string): Promise<Measurement[]> {
   const path = `${dir}/long.pid`;
   const costs = async (program: string, args: readonly string[]): Promise<number> => {
-    await using job = await Running.start("sh", [
-      "-c",
-      "trap '' TERM; echo ready; sleep 600 & wait",
-    ]);
+    await using job = await Running.start("sh", ["-c", "trap '' TERM; echo ready; exec sleep 600"]);
     Deno.writeTextFileSync(path, `${job.pid}\n`);
     await using waiting = await start(program, args);
     return (await rest(waiting.pid, KILL_S * 1_000)).cpuMs;
