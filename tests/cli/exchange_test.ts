@@ -127,11 +127,11 @@ class TheirMounts implements AsyncDisposable {
     return new TheirMounts(await Running.start("unshare", ["--mount", "sh", "-c", script]));
   }
 
-  /** The symlink leads to the real directory's own path there, where root's is mounted on it. */
-  async bind({ elsewhere, pidfile }: Scene): Promise<void> {
-    const mount = ["mount", "--bind", elsewhere, pidfile.replace(/[^/]*$/, "")];
-    const { pid } = this.process;
-    expectResult(await run("nsenter", ["--mount", `--target=${pid}`, ...mount]), { code: 0 });
+  /** There, the path of nobody's pidfile leads to root's directory without any symlink. */
+  async bind({ theirs, elsewhere, pidfile }: Scene): Promise<void> {
+    const script = `mount -t tmpfs tmpfs $1 && mkdir -p \${3%/*} && mount --bind $2 \${3%/*}`;
+    const options = ["--mount", `--target=${this.process.pid}`, "sh", "-c", script, "sh"];
+    expectResult(await run("nsenter", [...options, theirs, elsewhere, pidfile]), { code: 0 });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
