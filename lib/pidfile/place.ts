@@ -6,14 +6,8 @@
  * change, each step is opened without following a symlink, examined by its descriptor, and the next
  * one is taken from there.
  */
-import {
-  CommandError,
-  errnoOf,
-  toCommandError,
-  unlessExists,
-  unlessMissing,
-  withHint,
-} from "../errors.ts";
+import { ensureDirSync } from "@std/fs/ensure-dir";
+import { CommandError, errnoOf, toCommandError, unlessMissing, withHint } from "../errors.ts";
 import { effectiveUser } from "../process/process.ts";
 import { shellQuote } from "../shell_quote.ts";
 import { userName } from "../users.ts";
@@ -239,7 +233,7 @@ class Steps {
     const directory = this.#path.slice(0, this.#path.lastIndexOf("/"));
     withHint(
       `cannot create directory ${shellQuote(directory)}`,
-      () => unlessExists(() => Deno.mkdirSync(at)),
+      () => ensureDirSync(at),
     );
     return Deno.lstatSync(at);
   }
