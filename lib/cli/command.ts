@@ -29,7 +29,7 @@ export interface Flag<T> {
 
 /** A flag whose value is a list, empty if it is not given. */
 export interface RepeatedFlag<T> extends Flag<T> {
-  /** Always true, which tells the two types apart. */
+  /** Always true, which distinguishes the two types. */
   readonly isRepeated: true;
 }
 

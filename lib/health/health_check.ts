@@ -69,7 +69,7 @@ export class HealthCheck {
       inARow = failure === undefined ? inARow + 1 : 0;
       if (inARow === successes) return;
       const reason = shorten(failure ?? `healthy ${inARow} of ${successes} times in a row`);
-      // The second success and those after it are no news.
+      // The second success and those after it say nothing new.
       if (reason !== this.#reason && inARow < 2) this.#options.onReason(reason);
       this.#reason = reason;
       await delay(Math.max(0, next - performance.now()), { signal });

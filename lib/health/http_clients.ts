@@ -43,7 +43,7 @@ interface Route {
   readonly setsHost?: boolean;
 }
 
-/** What tells two clients apart. */
+/** What distinguishes two clients. */
 interface CreateOptions {
   /** Whether servers see the client certificate. */
   readonly hasIdentity: boolean;

@@ -33,7 +33,7 @@ export class PidfileWatch {
   /**
    * Prepares to watch.
    *
-   * @param onWarning is told if it may not be the pidfile's own process, or another user's choice
+   * @param onWarning is called if it may not be the pidfile's own process, or another user's choice
    */
   constructor(path: string, exec: string | undefined, onWarning: (text: string) => void) {
     this.#path = path;

@@ -24,7 +24,7 @@ export interface Nothing extends Disposable {
 
 /** What may be signalled. It stays the same one until it is disposed. */
 export interface Signallable extends Disposable {
-  /** Tells it from `Nothing`. */
+  /** Distinguishes it from `Nothing`. */
   readonly kind: "signallable";
   /** The pidfile as it was when its PID was read. */
   readonly state: PidfileState;
@@ -85,7 +85,7 @@ export async function findTarget(
 
 /** What is running of a pidfile; `Signallable` without the permission to signal it. */
 export interface Running extends Omit<Signallable, "kind" | "target"> {
-  /** Tells it from `Nothing`. */
+  /** Distinguishes it from `Nothing`. */
   readonly kind: "running";
   /** The process or the group. */
   readonly target: Pick<Target, "running" | "waitForExit">;

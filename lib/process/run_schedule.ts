@@ -9,7 +9,7 @@ import { waitForExit } from "./wait_for_exit.ts";
 
 /**
  * What became of a signal. `unclear`: it was not sent, because the process group can no longer be
- * told from a later one with the same number.
+ * distinguished from a later one with the same number.
  */
 export type Outcome = "sent" | "exited" | "denied" | "unclear";
 

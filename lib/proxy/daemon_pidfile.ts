@@ -162,7 +162,7 @@ function isOlder({ startTicks }: Process, since: number | undefined): boolean {
   return startTicks !== undefined && since !== undefined && startTicks < since;
 }
 
-/** Two writes within a tick of the kernel's clock can only be told apart by the PID. */
+/** Two writes within a tick of the kernel's clock can only be distinguished by the PID. */
 function isSameContent(one: PidfileState, other: PidfileState): boolean {
   const pidOf = (state: PidfileState): Pid | undefined =>
     state.kind === "pid" ? state.pid : undefined;
