@@ -1,6 +1,7 @@
 /** Opening a file that must be a regular one, and knowing that it stays the same one. */
 import { delay } from "@std/async/delay";
 import { CommandError, toCommandError, unlessExists, unlessMissing, withHint } from "../errors.ts";
+import { exactFile, isExact } from "../exact_file.ts";
 import { shellQuote } from "../shell_quote.ts";
 import { openNonblocking } from "./nonblocking_open.ts";
 import { isOurs, type Spot } from "./place.ts";
@@ -112,8 +113,15 @@ export function writeBytes(file: Deno.FsFile, text: string): void {
 export function isNamedBy({ path, at }: Spot, file: Deno.FsFile): boolean {
   return withHint(`cannot examine ${shellQuote(path)}`, () => {
     const info = unlessMissing(() => Deno.lstatSync(at));
-    return info !== undefined && isSame(info, file.statSync());
+    if (info === undefined || !isSame(info, file.statSync())) return false;
+    return isExact(info) || isOpen(exactFile(at, { nofollow: true }));
   });
+}
+
+/** Of files whose rounded numbers are equal, only the one in question is ever open at that time. */
+function isOpen(exact: string | undefined): boolean {
+  return exact === undefined || Array.from(Deno.readDirSync("/proc/self/fd"))
+    .some(({ name }) => exactFile(`/proc/self/fd/${name}`) === exact);
 }
 
 function isSame(one: Deno.FileInfo, other: Deno.FileInfo): boolean {

@@ -1,5 +1,6 @@
 /** Which program a process runs, compared by file. */
 import { CommandError, errnoOf } from "../errors.ts";
+import { exactFile, isExact } from "../exact_file.ts";
 import type { Process } from "./process.ts";
 
 /**
@@ -23,8 +24,11 @@ export function runsProgram({ directory }: Process, path: string): boolean | und
     return undefined;
   }
   const running = statOrUndefined(link);
-  if (wanted !== undefined && running !== undefined) {
-    if (running.dev === wanted.dev && running.ino === wanted.ino) return true;
+  if (wanted !== undefined && running?.dev === wanted.dev && running.ino === wanted.ino) {
+    if (isExact(wanted)) return true;
+    const exact = exactFile(path);
+    if (exact === undefined) return undefined;
+    if (exact === exactFile(link)) return true;
   }
   // In another mount namespace the same path can be another file.
   if (target === `${realPath(path)} (deleted)` && sharesMounts(directory)) {

@@ -1,0 +1,54 @@
+/** File systems whose inode numbers the runtime rounds, so that those of neighbours are equal. */
+import { assertEquals } from "@std/assert";
+import { inPidNamespace } from "../namespaces.ts";
+import { TempDir } from "../support.ts";
+
+/** Mounts an overlay of the files in `lower`, with numbers from 2^63 on, and enters it. */
+const OVERLAY = `
+  overlay() {
+    options=lowerdir=lower,upperdir=upper/files,workdir=upper/work,xino=on
+    mount -t overlay -o $options overlay root; cd root
+    set -- $(stat -c %i "$@" | cut -c1-15 | uniq -c)
+    echo "$1 of $2..."
+  }
+  mkdir lower upper root
+  mount -t tmpfs lower lower; mount -t tmpfs upper upper; mkdir upper/files upper/work`;
+const NEIGHBOURS = "2 of 922337203685477...\n";
+
+Deno.test("a program is not taken for its neighbour on the file system", async () => {
+  using dir = new TempDir();
+  const { stdout, stderr } = await inPidNamespace(
+    dir,
+    `
+    ${OVERLAY}
+    cp /bin/sleep lower/web; cp /bin/sleep lower/other; overlay web other
+    for program in other web; do
+      ./$program 600 >&2 & pid=$!
+      until grep -qs $program /proc/$pid/comm; do sleep 0.01; done
+      printf %s $pid > web.pid; touch -d '1 hour ago' web.pid
+      status=0; sipid kill --pid-file web.pid --exec web || status=$?
+      seen $program $status
+    done`,
+  );
+  const seen = `${NEIGHBOURS}other: exit 0, running\nweb: exit 0\n`;
+  assertEquals(stdout, seen, stderr);
+});
+
+Deno.test("a pidfile is not taken for its neighbour on the file system", async () => {
+  using dir = new TempDir();
+  // Replaced by another file while kill waits for the lock.
+  const { stdout, stderr } = await inPidNamespace(
+    dir,
+    `
+    ${OVERLAY}
+    spawn; echo 99999 > lower/web.pid; printf %s $pid > lower/next; overlay web.pid next
+    exec 9<web.pid; flock 9
+    "$SIPID" kill --pid-file web.pid 9<&- & killer=$!
+    until grep -qs lock_inode_wait /proc/$killer/task/*/wchan; do sleep 0.01; done
+    mv next web.pid
+    exec 9<&-
+    status=0; wait $killer || status=$?
+    seen kill $status`,
+  );
+  assertEquals(stdout, `${NEIGHBOURS}kill: exit 0\n`, stderr);
+});
