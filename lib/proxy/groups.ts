@@ -110,18 +110,19 @@ export class Groups {
   }
 
   /**
-   * Stops what is left of the groups, whose leaders have exited.
+   * Stops what is left of the groups, whose leaders have exited: all at once, as one after the other
+   * would take the time of the schedule for each.
    *
    * @returns whether nothing is left
    */
   async stopRest(steps: readonly Step[]): Promise<boolean> {
-    let isAllGone = true;
-    for (const { target, name } of this.#followed) {
+    const stopping = this.#followed.map(({ target, name }) => {
       const running = target.running();
-      if (running.length === 0) continue;
+      if (running.length === 0) return true;
       info(`${name}: its leader has exited; still running: ${describeAll(running)}`);
-      isAllGone = await stop(target, name, steps) && isAllGone;
-    }
+      return stop(target, name, steps);
+    });
+    let isAllGone = (await Promise.all(stopping)).every(Boolean);
     for (const leader of this.#unseen) {
       const running = new Leftovers(leader, undefined).running();
       if (running.length === 0) continue;

@@ -1,7 +1,7 @@
 /** sipid pidproxy --group, compiled: the workers of a daemon. */
 import { assert, assertGreaterOrEqual, assertLess } from "@std/assert";
 import { delay } from "@std/async/delay";
-import { expectResult, isRunning, loggedMs, TempDir, until } from "../support.ts";
+import { expectResult, isRunning, loggedMs, Running, TempDir, until } from "../support.ts";
 import { background, fastest, msUntil, Proxied } from "../proxied.ts";
 
 /** A daemon that leads a session, with a worker; the worker's script is the argument. */
@@ -118,6 +118,32 @@ Deno.test("pidproxy --group kills workers that outlive their stopped master when
     const ms = msUntil(/sent SIGKILL to process group/, stderr, begin);
     assertGreaterOrEqual(ms, graceMs - 1); // the rest of the period is counted in whole milliseconds
     return ms;
+  });
+  assertLess(ms, 2 * graceMs);
+});
+
+Deno.test("pidproxy --group stops the workers of several masters within one grace period", async () => {
+  const graceMs = 1_000;
+  const ms = await fastest(2 * graceMs, async () => {
+    await using proxied = await Proxied.start(master(DEAF), {
+      flags: [...GROUP, "--grace-period", `${graceMs}ms`],
+    });
+    const [worker, daemon] = [await workerOf(proxied), await proxied.daemonPid()];
+    await proxied.followed(worker);
+    await using next = await Running.start("sh", ["-c", MASTER, proxied.pidFile, DEAF]);
+    const [nextWorker, nextDaemon] = ["worker", "daemon"]
+      .map((name) => Number(new RegExp(`${name} (\\d+)\n`).exec(next.seen)?.[1]));
+    Deno.kill(daemon, "SIGKILL");
+    await proxied.followed(nextDaemon);
+    const begin = Date.now();
+    proxied.running.kill("SIGTERM");
+    const { stderr } = expectResult(await proxied.result(), { code: 0 });
+    for (const pid of [worker, nextWorker!]) assert(!isRunning(pid));
+    return Math.max(
+      ...[daemon, nextDaemon].map((leader) =>
+        msUntil(new RegExp(`sent SIGKILL to process group ${leader} `), stderr, begin)
+      ),
+    );
   });
   assertLess(ms, 2 * graceMs);
 });
