@@ -38,7 +38,8 @@ export async function lockFile(path: string, file: Deno.FsFile, waitedMs: number
     const { dev, ino } = file.statSync();
     let holder = findLockHolder(dev, ino ?? 0);
     if (holder === undefined) {
-      if (await isWithin(pending, UNSEEN_LOCK_TIMEOUT_MS)) return;
+      // Less what was spent before: each file that takes the pidfile's place can be locked too.
+      if (await isWithin(pending, UNSEEN_LOCK_TIMEOUT_MS - waitedMs)) return;
       holder = findLockHolder(dev, ino ?? 0);
     }
     throw new LockedElsewhere(

@@ -383,6 +383,26 @@ testAsRoot(
   },
 );
 
+testAsRoot("locked files that take a pidfile's place in turn do not hold root up", async () => {
+  using dir = new TempDir();
+  // In a container's /proc a lock has no holder once the process that took it has exited. The
+  // former file stays locked until the next one has taken its place.
+  const { stdout, stderr } = await inPidNamespace(
+    dir,
+    `
+    while printf 999999 >next && exec 8<next && flock 8 && mv next web.pid && exec 9<&8; do
+      sleep 3
+    done &
+    until [ -e web.pid ]; do sleep 0.01; done
+    for command in "claim --pid $$" kill; do
+      status=0; sipid $command --pid-file web.pid 8<&- 9<&- || status=$?
+      echo "$command: exit $status"
+    done`,
+  );
+  assertMatch(stdout, /^claim .*: exit 1\nkill: exit 0\n$/, stderr);
+  assertEquals(stderr.match(/another process is locking web\.pid/g)?.length, 2, stderr);
+});
+
 testAsRoot("a refusal names the user of the process that holds the lock", async () => {
   using dir = new TempDir();
   const path = dir.write("web.pid", "");
