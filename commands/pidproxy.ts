@@ -65,7 +65,7 @@ export const pidproxy: Definition = command({
     // 4. Stop what is left of the daemon's process group.
     const isAllGone = await proxy.stopRest();
     // 5. Report the signals that could not be delivered.
-    proxy.reportUndelivered();
+    await proxy.reportUndelivered();
     return isAllGone || status !== 0 ? status : 1;
   },
 });

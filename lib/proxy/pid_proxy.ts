@@ -1,4 +1,5 @@
 /** pidproxy: a command, the daemon that its pidfile names, and the signals that come for both. */
+import { delay } from "@std/async/delay";
 import { error, info } from "../cli/output.ts";
 import { formatDuration } from "../duration.ts";
 import { start } from "../process/child.ts";
@@ -18,6 +19,11 @@ import { Wakeup } from "./wakeup.ts";
 
 /** Milliseconds that the rest of a group gets after SIGTERM, without a grace period. */
 const GROUP_GRACE_MS = 5_000;
+/**
+ * Milliseconds in which the runtime reports the signals that have come until now: it does so only
+ * some turns after the kernel has handed one over.
+ */
+const LAST_SIGNALS_MS = 2;
 const KILL: Step = { signal: "SIGKILL", waitMs: SIGKILL_TIMEOUT_MS };
 
 /** What the flags say. */
@@ -121,7 +127,10 @@ export class PidProxy {
       // One time for all decisions of a turn: what is due is either done in it or waited for.
       const now = performance.now();
       this.#step(await this.#pidfile.look(this.#command, this.#startTicks), now);
-      if (now >= overAt(this.#situation()) && !this.#delivery.hasStopArrived) return;
+      if (now >= overAt(this.#situation())) {
+        await delay(LAST_SIGNALS_MS);
+        if (!this.#delivery.hasStopArrived) return;
+      }
       await this.#wakeup.sleep(this.#nextStepAt(now) - performance.now());
     }
   }
@@ -248,7 +257,8 @@ export class PidProxy {
   }
 
   /** Reports the signals that could not be delivered. */
-  reportUndelivered(): void {
+  async reportUndelivered(): Promise<void> {
+    await delay(LAST_SIGNALS_MS);
     this.#delivery.reportUndelivered();
   }
 }

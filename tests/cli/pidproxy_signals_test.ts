@@ -17,7 +17,7 @@ import {
   TempDir,
   until,
 } from "../support.ts";
-import { background, commandOf, DAEMON, foreground, Proxied, safe } from "../proxied.ts";
+import { background, commandOf, DAEMON, foreground, isStopped, Proxied, safe } from "../proxied.ts";
 
 const FORWARDED: Deno.Signal[] = [
   "SIGHUP",
@@ -267,4 +267,19 @@ Deno.test("pidproxy follows a daemon that hands over to another", async () => {
   await next.line(/SIGHUP/);
   next.kill("SIGKILL");
   expectResult(await proxied.result(), { code: 1 });
+});
+
+Deno.test("pidproxy reports the signals that come at the moment it ends", async () => {
+  // In some rounds the runtime reports the exit first.
+  for (let round = 0; round < 40; round++) {
+    await using proxied = await Proxied.start(() => ["sh", "-c", "echo ready; exec sleep 600"]);
+    const command = Number(commandOf(proxied.running.pid));
+    proxied.running.kill("SIGSTOP");
+    await until(() => isStopped(proxied.running.pid), "the proxy is stopped");
+    Deno.kill(command, "SIGKILL");
+    await until(() => !isRunning(command), "the command has exited");
+    proxied.running.kill("SIGHUP");
+    proxied.running.kill("SIGCONT");
+    expectResult(await proxied.result(), { code: 137, stderr: "SIGHUP was not delivered" });
+  }
 });
