@@ -15,6 +15,20 @@ import type { Step } from "../process/schedule.ts";
  */
 const [MIN_REFRESH_INTERVAL_MS, MAX_REFRESH_INTERVAL_MS] = [50, 5_000];
 
+/**
+ * Milliseconds that a daemon gets to lead a group: Debian's nginx is in its pidfile before it has
+ * called setsid(2).
+ */
+const LEAD_TIMEOUT_MS = 1_000;
+
+/** A daemon that leads no group yet. */
+interface Candidate {
+  readonly leader: HeldProcess;
+  readonly state: ExistingPidfile;
+  /** Until when it may come to lead one, on the clock of performance.now(). */
+  readonly until: number;
+}
+
 interface Followed {
   readonly leader: HeldProcess;
   readonly target: Target;
@@ -29,6 +43,7 @@ interface Followed {
 /** The groups, of daemons that have exited too. */
 export class Groups {
   readonly #path: string;
+  #candidates: Candidate[] = [];
   #followed: Followed[] = [];
   readonly #unseen: Pid[] = [];
 
@@ -39,27 +54,42 @@ export class Groups {
 
   /**
    * Follows the group that a daemon leads, and disposes the daemon with it; reports it if it leads
-   * none.
+   * none for a second.
    */
   follow(leader: HeldProcess, state: ExistingPidfile): void {
     if (!isRunning(leader)) return this.noteUnseen(leader.pid);
-    try {
-      const { target, name, warning } = groupTarget(this.#path, state, leader);
-      if (warning === undefined) {
-        const since = performance.now();
-        this.#followed.push({ leader, target, name, since, readAt: since, hasLeaderExited: false });
-        return;
+    const now = performance.now();
+    this.#candidates.push({ leader, state, until: now + LEAD_TIMEOUT_MS });
+    this.#followCandidates(now);
+  }
+
+  #followCandidates(now: number): void {
+    this.#candidates = this.#candidates.filter(({ leader, state, until }) => {
+      try {
+        const { target, name, warning } = groupTarget(this.#path, state, leader);
+        if (warning === undefined) {
+          const since = performance.now();
+          const group = { leader, target, name, since, readAt: since, hasLeaderExited: false };
+          this.#followed.push(group);
+          return false;
+        }
+        if (now < until) return true;
+        info(`warning: ${warning}`);
+      } catch (error) {
+        report(error);
       }
-      info(`warning: ${warning}`);
-    } catch (error) {
-      report(error);
-    }
+      return false;
+    });
   }
 
   /** Disposes a daemon that has exited, unless its group is still followed. */
   leaderExited(leader: HeldProcess): void {
     const group = this.#followed.find((group) => group.leader === leader);
-    if (group === undefined) return leader[Symbol.dispose]();
+    if (group === undefined) {
+      if (this.#candidates.some((one) => one.leader === leader)) this.noteUnseen(leader.pid);
+      this.#candidates = this.#candidates.filter((one) => one.leader !== leader);
+      return leader[Symbol.dispose]();
+    }
     group.hasLeaderExited = true;
     group.target.running(); // a zombie that was not reaped yet still proves whose they are
   }
@@ -89,7 +119,8 @@ export class Groups {
    * @returns when to call it again at the latest
    */
   refresh(now: number): number {
-    let next = Infinity;
+    this.#followCandidates(now);
+    let next = this.#candidates.length > 0 ? now + MIN_REFRESH_INTERVAL_MS : Infinity;
     for (const group of this.#followed) {
       if (now >= group.readAt + MIN_REFRESH_INTERVAL_MS) {
         group.readAt = now;

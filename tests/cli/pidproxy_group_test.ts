@@ -29,6 +29,22 @@ Deno.test("pidproxy --group stops the workers of a master that was killed", asyn
   assert(!isRunning(worker));
 });
 
+/** A daemon whose pidfile is written before it leads a group, like that of Debian's nginx. */
+const LATE_LEADER =
+  `(sh -c 'echo daemon $$; echo $$ >"$0"; sleep 0.1; exec setsid sh -c "$1" "$0"' \
+  "$0" "$1") & exit 0`;
+const LEADER = "sleep 600 & echo worker $!; echo ready; exec sleep 600";
+
+Deno.test("pidproxy --group follows a daemon that leads a group only after its pidfile is written", async () => {
+  const command = (pidFile: string): string[] => ["sh", "-c", LATE_LEADER, pidFile, LEADER];
+  await using proxied = await Proxied.start(command, { flags: GROUP });
+  const worker = await workerOf(proxied);
+  await proxied.followed(worker);
+  Deno.kill(await proxied.daemonPid(), "SIGKILL");
+  expectResult(await proxied.result(), { code: 1, stderr: /sent SIGTERM to process group \d+/ });
+  assert(!isRunning(worker));
+});
+
 /** A daemon that replaces its worker on USR1. */
 const REPLACES =
   `setsid sh -c 'trap "kill \\$worker; sleep 600 & worker=\\$!; echo next \\$worker" USR1

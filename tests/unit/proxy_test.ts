@@ -153,6 +153,21 @@ Deno.test("pidproxy --group reads the members whenever it is awake, every 50 ms 
   });
 });
 
+Deno.test("pidproxy --group asks for a second whether a daemon leads a group, every 50 ms", async () => {
+  using dir = new TempDir();
+  await using member = await Running.start("sh", ["-c", "echo ready; exec sleep 600"]);
+  const state = await readPidfile(dir.write("daemon.pid", `${member.pid}\n`));
+  assert(state.kind === "pid");
+  const groups = new Groups(dir.file("daemon.pid"));
+  using daemon = holdProcess(findProcess(member.pid as Pid)!)!;
+  const since = performance.now();
+  groups.follow(daemon, state);
+  const ms = performance.now() - since;
+  assertEquals(groups.refresh(since + 999), since + 1_049, "asked, and again 50 ms later");
+  assertEquals(groups.refresh(since + ms + 1_001), Infinity, "given up");
+  await flush();
+});
+
 Deno.test("pidproxy kills at the end of the grace period, whenever the clock is read", async () => {
   using dir = new TempDir();
   const options = ["run", "--no-check", "--quiet", "--allow-all"];
