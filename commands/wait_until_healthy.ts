@@ -160,7 +160,7 @@ async function untilReady(
   signal: AbortSignal,
 ): Promise<void> {
   if (watch === undefined) return await check.untilHealthy(signal);
-  await watch.start(signal, (path) => info(`waiting for ${path} to be written`));
+  await watch.start(signal, (event) => info(`waiting for ${event}`));
   await Promise.race([check.untilHealthy(signal), watch.untilExit(signal)]);
   // Another service may answer on the port of a process that has exited.
   await watch.check();

@@ -11,13 +11,20 @@ import { shellQuote } from "../shell_quote.ts";
 /** Milliseconds between two reads of the pidfile. */
 const WATCH_INTERVAL_MS = 50;
 
+/**
+ * How long a pidfile may be stale at the start. After a crash, a start script in the background takes
+ * some tens of milliseconds to claim it, and more on a busy machine.
+ */
+const STALE_LIMIT_MS = 1_000;
+
 /** Why no process is watched yet: what the pidfile was, or is, when it was read last. */
-type Wait = "missing" | "empty" | "unclear" | "unreadable";
+type Wait = "missing" | "empty" | "stale" | "unclear" | "unreadable";
 
 /** Each as a fact, to follow the pidfile's name. */
 const FACTS: Readonly<Record<Wait, string>> = {
   missing: "does not exist",
   empty: "is empty",
+  stale: "names no running process",
   unclear: "its process is not identified",
   unreadable: "is held up by another process, with a lease or by replacing it,",
 };
@@ -66,41 +73,48 @@ export class PidfileWatch {
   /**
    * Waits until the pidfile names a process.
    *
-   * @param onWait is called with the quoted path if it does not do so at once
+   * @param onWait is called with what is waited for, if it does not do so at once
    * @throws {CommandError} it names none that is running and the pidfile's own
    * @throws the reason of `signal` when that is aborted
    */
-  async start(signal: AbortSignal, onWait: (path: string) => void): Promise<void> {
+  async start(signal: AbortSignal, onWait: (event: string) => void): Promise<void> {
+    const begin = performance.now();
     let isWaiting = false;
-    while (!await this.#find()) {
-      if (!isWaiting) onWait(shellQuote(this.#path));
+    for (;;) {
+      const event = await this.#find(performance.now() - begin < STALE_LIMIT_MS);
+      if (event === undefined) return;
+      if (!isWaiting) onWait(event);
       isWaiting = true;
       await delay(WATCH_INTERVAL_MS, { signal });
     }
   }
 
-  /** Returns whether the pidfile names a process yet. */
-  async #find(): Promise<boolean> {
+  /** Watches the process that the pidfile names, or returns what has to happen before. */
+  async #find(mayBeStale: boolean): Promise<string | undefined> {
     // The deadline can come while the pidfile cannot be opened, and while it is unclear.
     this.#wait = "unreadable";
     const { kind } = await readPidfile(this.#path);
     this.#wait = kind === "missing" || kind === "empty" ? kind : "unclear";
-    if (kind === "missing" || kind === "empty") return false;
+    if (kind === "missing" || kind === "empty") return `${shellQuote(this.#path)} to be written`;
     const { state, verdict } = await readAndJudge(this.#path, this.#exec);
     if (state.kind === "missing" || state.kind === "empty") {
       this.#wait = state.kind;
-      return false;
+      return `${shellQuote(this.#path)} to be written`;
     }
     if (state.kind !== "pid") {
       throw new CommandError(
         `${shellQuote(this.#path)}: does not contain a valid pid; nothing to wait for`,
       );
     }
-    if (verdict.kind === "none") throw this.#failure(`process ${state.pid} is not running`);
-    const { process } = verdict;
-    if (verdict.kind === "unrelated") {
-      throw this.#failure(`${describe(process)} ${verdict.reason}`);
+    if (verdict.kind === "none" || verdict.kind === "unrelated") {
+      const fact = verdict.kind === "none"
+        ? `process ${state.pid} is not running`
+        : `${describe(verdict.process)} ${verdict.reason}`;
+      if (!mayBeStale) throw this.#failure(fact);
+      this.#wait = "stale";
+      return `${shellQuote(this.#path)} to be claimed: ${fact}`;
     }
+    const { process } = verdict;
     if (verdict.kind === "unclear" && verdict.isElsewhere) {
       throw new CommandError(`${shellQuote(this.#path)}: ${explain(verdict)}; ${verdict.hint}`);
     }
@@ -110,7 +124,7 @@ export class PidfileWatch {
       ? `${shellQuote(this.#path)}: ${explain(verdict)}; ${verdict.hint}`
       : findDistrust(this.#path, state, process)?.fact;
     if (warning !== undefined) this.#onWarning(warning);
-    return true;
+    return undefined;
   }
 
   /**

@@ -59,6 +59,42 @@ for (const [state, content] of [["is missing", undefined], ["is empty", ""]] as 
   });
 }
 
+/** A PID that no process can have. */
+const NO_PROCESS = "2147483647";
+
+Deno.test("a pidfile that a crash has left is waited for, while a start claims it", async () => {
+  using dir = new TempDir();
+  await using job = new Job();
+  const path = dir.write("web.pid", NO_PROCESS);
+  await using server = httpServer(() => new Response());
+  const args = ["wait-until-healthy", "--url", server.url, "--pid-file", path];
+  await using waiting = await Running.start("sh", [
+    ...["-c", 'exec "$0" "$@" 2>&1', SIPID, ...args],
+  ], { awaited: `.*: waiting for ${path} to be claimed: process ${NO_PROCESS} is not running` });
+  dir.write("web.pid", String(job.pid));
+  await waiting.line(/is healthy after/);
+});
+
+Deno.test("a pidfile that is stale for a second is reported", async () => {
+  using dir = new TempDir();
+  const path = dir.write("web.pid", NO_PROCESS);
+  const { ms } = expectResult(await wait("http://127.0.0.1:2/", "--pid-file", path), {
+    code: 1,
+    stderr: `web.pid: process ${NO_PROCESS} is not running; see the log of the service\n`,
+  });
+  assertGreaterOrEqual(ms, 1_000);
+  assertLess(ms, 1_000 + SLACK_MS);
+});
+
+Deno.test("a pidfile that is stale at the timeout is called so", async () => {
+  using dir = new TempDir();
+  const path = dir.write("web.pid", NO_PROCESS);
+  expectResult(await wait("http://127.0.0.1:2/", "--pid-file", path, "--timeout", "50ms"), {
+    code: 1,
+    stderr: /web\.pid: names no running process after 50ms; has the service been started\?\n/,
+  });
+});
+
 Deno.test("an empty pidfile is called empty at any timeout", async () => {
   using dir = new TempDir();
   const path = dir.write("web.pid", "");

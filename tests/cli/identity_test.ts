@@ -114,7 +114,7 @@ const ROWS: readonly Row[] = [
       /was stale \(process \d+ \(sleep\) is not the one that was claimed\); claimed for process 1/,
       /\(sleep\) is not the one that was claimed, and was not signalled; removed/,
       /^dead: process \d+ \(sleep\) is not the one that was claimed; stale pidfile/,
-      /is not the one that was claimed; see the log/,
+      /to be claimed: process \d+ \(sleep\) is not the one that was claimed\n/,
     ],
   },
   {
@@ -137,7 +137,7 @@ const ROWS: readonly Row[] = [
       /is not the one that was claimed, which ran before a reboot\); claimed/,
       /is not the one that was claimed, which ran before a reboot, and was not signalled; rem/,
       /^dead: process \d+ \(sleep\) is not the one that was claimed, which ran before a reboot; stale/,
-      /is not the one that was claimed, which ran before a reboot; see/,
+      /is not the one that was claimed, which ran before a reboot\n/,
     ],
   },
   {
@@ -200,7 +200,7 @@ const ROWS: readonly Row[] = [
       /was stale \(process \d+ \(sleep\) runs \S+\/sleep, not \/bin\/true\); claimed/,
       /runs \S+\/sleep, not \/bin\/true, and was not signalled; removed the stale pidfile/,
       /^dead: process \d+ \(sleep\) runs \S+\/sleep, not \/bin\/true; stale/,
-      /runs \S+\/sleep, not \/bin\/true; see the log/,
+      /to be claimed: process \d+ \(sleep\) runs \S+\/sleep, not \/bin\/true\n/,
     ],
   },
   {

@@ -349,11 +349,18 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
     ],
     [
       "sipid wait-until-healthy --url http://127.0.0.1:2/ --pid-file stale.pid",
+      "sipid wait-until-healthy: waiting for stale.pid to be claimed: process 2147483647 is not running",
       "sipid wait-until-healthy: stale.pid: process 2147483647 is not running; see the log of the service",
+    ],
+    [
+      "sipid wait-until-healthy --url http://127.0.0.1:2/ --pid-file stale.pid --timeout 100ms",
+      "sipid wait-until-healthy: waiting for stale.pid to be claimed: process 2147483647 is not running",
+      "sipid wait-until-healthy: stale.pid: names no running process after 5ms; has the service been started?",
     ],
     [
       "touch -d '1 hour ago' web.pid; " +
       "sipid wait-until-healthy --url http://127.0.0.1:2/ --pid-file web.pid --exec /bin/true",
+      "sipid wait-until-healthy: waiting for web.pid to be claimed: process PID (sleep) runs /bin/sleep, not /bin/true",
       "sipid wait-until-healthy: web.pid: process PID (sleep) runs /bin/sleep, not /bin/true; see the log of the service",
     ],
     [
