@@ -53,11 +53,11 @@ export function outcomeOf(facts: Facts): { readonly status: number; readonly rea
     const isMissing = waitMs > 0 && daemon === undefined && !facts.isCommandDaemon;
     if (!isMissing) return { status: code };
     const fact = `the command exited with status ${code}, and no pidfile named a daemon`;
-    return { status: code, reason: `${fact}: ${facts.doubt}; check whether it is running` };
+    return { status: code, reason: `${fact}: ${facts.doubt}; check whether the daemon is running` };
   }
   const reason = daemon === undefined
     ? `the command exited, and no pidfile named a daemon within ${formatDuration(waitMs)}: ` +
-      `${facts.doubt}; check that the daemon may write it, and whether it is running`
+      `${facts.doubt}; check that the daemon is configured to write it, and may, and whether it is running`
     : `${shellQuote(facts.path)}: ` +
       `${typeof daemon === "number" ? `process ${daemon}` : describe(daemon)} exited without ` +
       "being asked to";

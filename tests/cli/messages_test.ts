@@ -542,11 +542,11 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
     NOT_A_PROGRAM,
     [
       "sipid pidproxy --wait 50ms none.pid true",
-      "sipid pidproxy: the command exited, and no pidfile named a daemon within 50ms: none.pid: does not exist; check that the daemon may write it, and whether it is running",
+      "sipid pidproxy: the command exited, and no pidfile named a daemon within 50ms: none.pid: does not exist; check that the daemon is configured to write it, and may, and whether it is running",
     ],
     [
       "sipid pidproxy --wait 5s none.pid false",
-      "sipid pidproxy: the command exited with status 1, and no pidfile named a daemon: none.pid: does not exist; check whether it is running",
+      "sipid pidproxy: the command exited with status 1, and no pidfile named a daemon: none.pid: does not exist; check whether the daemon is running",
     ],
     [
       "sipid pidproxy stale.pid sh -c 'trap : HUP; kill -HUP $PPID; sleep 0.5'",
