@@ -6,6 +6,7 @@
 import {
   describe,
   effectiveUser,
+  isAnyoneOutside,
   maySignalOthers,
   type Process,
   type Users,
@@ -52,7 +53,8 @@ export function findDistrust(
   let users: Users | undefined;
   const usersOfTarget = (): Users | undefined => users ??= usersOf(target);
   const may = (user: number): boolean =>
-    user === 0 || user === usersOfTarget()?.real || user === usersOfTarget()?.saved;
+    user === 0 || !isAnyoneOutside(user) &&
+      (user === usersOfTarget()?.real || user === usersOfTarget()?.saved);
   const distrust = untrustedFile(path, state, target, may) ??
     state.way.components
       .map((component) => untrustedComponent(path, component, state, target, usersOfTarget, may))
@@ -85,7 +87,7 @@ function untrustedFile(
   if (links > 1) return { fact: `${name}: has a hard link by another name`, hint: "remove that" };
   if (may(uid)) return undefined;
   return {
-    fact: `${name}: is owned by ${userName(uid)}, ${butNot(target)}`,
+    fact: `${name}: is owned by ${userName(uid)}, ${butNot(target, uid)}`,
     hint: `if that process is the service, chown root ${name}; otherwise remove it`,
   };
 }
@@ -104,7 +106,7 @@ function untrustedComponent(
   if (!may(uid) && !isProven) {
     const what = isSymlink ? "symlink" : "directory";
     return {
-      fact: `${name}: its ${what} ${place} is owned by ${userName(uid)}, ${butNot(target)}`,
+      fact: `${name}: its ${what} ${place} is owned by ${userName(uid)}, ${butNot(target, uid)}`,
       hint: `chown root ${place}, or keep the pidfile in a directory of root's`,
     };
   }
@@ -141,10 +143,11 @@ function isSafeForGroup(
 ): boolean {
   if (record?.isByThisPath === true || uid !== 0) return true;
   const { group, real } = users() ?? {};
-  return group === gid && real !== 0;
+  return group === gid && real !== 0 && !isAnyoneOutside(gid);
 }
 
-function butNot(target: Process): string {
+function butNot(target: Process, uid: number): string {
+  if (isAnyoneOutside(uid)) return "who may be any user outside of this user namespace";
   return usersOf(target) === undefined
     ? `and the owner of ${describe(target)} is hidden`
     : `but ${describe(target)} is not`;

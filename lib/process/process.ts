@@ -233,6 +233,18 @@ export function maySignalOthers(): boolean {
     (BigInt(`0x${capabilities}`) & CAP_KILL) !== 0n;
 }
 
+/** The number that users and groups have here who are not in this user namespace. */
+const OVERFLOW_ID = 65_534;
+
+/**
+ * Returns whether this number can stand for anyone outside of this user namespace, as nobody's does
+ * in a container without privileges. Source: user_namespaces(7).
+ */
+export function isAnyoneOutside(id: number): boolean {
+  const map = id === OVERFLOW_ID ? readProc("self/uid_map") : undefined;
+  return map !== undefined && !/^\s*0\s+0\s+4294967295\s*$/.test(map);
+}
+
 /** Returns the user whose permissions this program has, and who owns what it creates. */
 export function effectiveUser(): number {
   // deno-lint-ignore no-process-global -- an import would cost every start a tenth of its time

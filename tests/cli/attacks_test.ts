@@ -403,6 +403,37 @@ testAsRoot("locked files that take a pidfile's place in turn do not hold root up
   assertEquals(stderr.match(/another process is locking web\.pid/g)?.length, 2, stderr);
 });
 
+testAsRoot("nobody in a user namespace is not taken for a user outside of it", async () => {
+  using dir = new TempDir();
+  // A container without privileges; user 12345 is outside of it, and is shown as nobody.
+  const container = `
+    read go <go
+    setpriv --reuid=65534 --regid=65534 --clear-groups sleep 600 & pid=$!
+    until grep -qs sleep /proc/$pid/comm; do sleep 0.01; done
+    for owned in web.pid .; do
+      echo $pid $owned > ask; read go <go
+      status=0; "$SIPID" kill --pid-file web.pid || status=$?
+      echo "$owned, $(stat -c %u $owned): exit $status"
+    done`;
+  const { stdout, stderr } = await inPidNamespace(
+    dir,
+    `
+    mkfifo go ask; chmod 755 .
+    unshare --user sh -euc '${container}' & child=$!
+    while [ $(readlink /proc/$child/ns/user) = $(readlink /proc/self/ns/user) ]; do sleep 0.01; done
+    for map in uid_map gid_map; do printf '0 0 10000\n65534 65534 1' > /proc/$child/$map; done
+    echo > go
+    for owned in web.pid .; do
+      read pid owned <ask; printf %s $pid > web.pid; chown root . web.pid; chown 12345 $owned
+      echo > go
+    done
+    wait $child; is_running $pid && echo running`,
+  );
+  assertEquals(stdout, "web.pid, 65534: exit 1\n., 65534: exit 1\nrunning\n", stderr);
+  const reports = /is owned by nobody, who may be any user outside of this user namespace/g;
+  assertEquals(stderr.match(reports)?.length, 2, stderr);
+});
+
 testAsRoot("a refusal names the user of the process that holds the lock", async () => {
   using dir = new TempDir();
   const path = dir.write("web.pid", "");
