@@ -129,7 +129,8 @@ export class PidProxy {
       this.#step(await this.#pidfile.look(this.#command, this.#startTicks), now);
       if (now >= overAt(this.#situation())) {
         await delay(LAST_SIGNALS_MS);
-        if (!this.#delivery.hasStopArrived) return;
+        // Further requests to stop must not hold up the end of a stop.
+        if (this.#delivery.stopAt !== undefined || !this.#delivery.hasStopArrived) return;
       }
       await this.#wakeup.sleep(this.#nextStepAt(now) - performance.now());
     }

@@ -1,5 +1,6 @@
 /** sipid pidproxy, compiled: every limit is kept. Those of lib/proxy/timing.ts and groups.ts are in unit/proxy_test.ts too. */
-import { assertGreaterOrEqual, assertLess } from "@std/assert";
+import { assert, assertGreaterOrEqual, assertLess } from "@std/assert";
+import { delay } from "@std/async/delay";
 import { expectResult, run, SIPID, TempDir, until } from "../support.ts";
 import { background, commandOf, fastest, Proxied } from "../proxied.ts";
 
@@ -48,6 +49,21 @@ Deno.test("pidproxy watches for a daemon for one second after a stopped command'
     return ms;
   });
   assertLess(ms, 1_200 + PRECISION_MS);
+});
+
+Deno.test("pidproxy ends a stop also while stop requests keep coming", async () => {
+  await using proxied = await Proxied.start(background(), { flags: ["--wait", "5s"] });
+  await proxied.followed();
+  let hasExited = false;
+  const exit = proxied.result().finally(() => hasExited = true);
+  const begin = performance.now();
+  // As from a script's "while kill PID; do sleep 0.02; done", which must come to an end.
+  while (!hasExited && performance.now() - begin < 5_000) {
+    proxied.running.kill("SIGTERM");
+    await delay(20);
+  }
+  assert(hasExited, proxied.log);
+  expectResult(await exit, { code: 0 });
 });
 
 Deno.test("pidproxy --wait extends the watch for the daemon of a stopped command", async () => {
