@@ -70,6 +70,9 @@ function findConflict(
   // of a restarted container does; or for the second, and then nothing changes.
   if (isItself && verdict.kind === "unclear" && verdict.isNewcomer) return undefined;
   const named = `process ${process.pid} (${shellQuote(path)})`;
+  if (verdict.kind === "unclear" && verdict.isElsewhere) {
+    return `${named} already exists: ${verdict.reason}; ${verdict.hint}`;
+  }
   const facts = `${process.program ?? "its program is hidden"}, ${runningSince(process)}`;
   if (isItself) return `${named} is already in the pidfile: ${facts}; there is nothing to claim`;
   const option = exec === undefined ? "" : ` --exec ${shellQuote(exec)}`;

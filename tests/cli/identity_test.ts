@@ -317,6 +317,9 @@ Deno.test("a claim made in another PID namespace is left to that namespace while
   }
   const status = await sipid("status", "--pid-file", path);
   expectResult(status, { code: 4, stdout: new RegExp(`${reason}; ${hint}\n$`) });
+  // Of a process that /proc does not show here, a claim says no more than that.
+  const refused = await sipid("claim", "--pid", String(Deno.pid), "--pid-file", path);
+  expectResult(refused, { code: 1, stderr: `(${path}) already exists: ${reason}; ${hint}\n` });
   assertEquals(Deno.readTextFileSync(path), before);
 
   // Once the namespace has gone, so has the process.

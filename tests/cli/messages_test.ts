@@ -835,6 +835,7 @@ const WRONG_USAGE: readonly Message[] = [
 const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
   "cli/command_line_test.ts": ["waiting 0.ds of 1s: connection refused"],
   "cli/faults_test.ts": ["already exists: its program is hidden", "when it started is hidden"],
+  "cli/identity_test.ts": ["(${path}) already exists: ${reason}; ${hint}"],
   "cli/kill_test.ts": [
     "survived SIGKILL: it is stopped by a debugger; ${path} is kept, so that no second instance " +
     "starts; fix what it waits for, then retry",
