@@ -862,6 +862,7 @@ const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
   "cli/attacks_test.ts": [
     "${path}: is held up by another process, with a lease or by replacing it, after 500ms; " +
     "find it with: fuser -v ${path}",
+    "is owned by nobody, who may be any user outside of this user namespace",
   ],
   "cli/health_command_test.ts": [
     "cannot run true: resource temporarily unavailable; raise the limit on processes (ulimit -u)",
