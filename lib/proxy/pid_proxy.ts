@@ -1,5 +1,4 @@
 /** pidproxy: a command, the daemon that its pidfile names, and the signals that come for both. */
-import { delay } from "@std/async/delay";
 import { error, info } from "../cli/output.ts";
 import { formatDuration } from "../duration.ts";
 import { start } from "../process/child.ts";
@@ -15,15 +14,10 @@ import { FORWARDED } from "./forwarded.ts";
 import { Groups, stop } from "./groups.ts";
 import { type Exit, outcomeOf } from "./outcome.ts";
 import { nextLookAt, overAt, type Situation } from "./timing.ts";
-import { Wakeup } from "./wakeup.ts";
+import { signalsReported, Wakeup } from "./wakeup.ts";
 
 /** Milliseconds that the rest of a group gets after SIGTERM, without a grace period. */
 const GROUP_GRACE_MS = 5_000;
-/**
- * Milliseconds in which the runtime reports the signals that have come until now: it does so only
- * some turns after the kernel has handed one over.
- */
-const LAST_SIGNALS_MS = 2;
 const KILL: Step = { signal: "SIGKILL", waitMs: SIGKILL_TIMEOUT_MS };
 
 /** What the flags say. */
@@ -128,7 +122,7 @@ export class PidProxy {
       const now = performance.now();
       this.#step(await this.#pidfile.look(this.#command, this.#startTicks), now);
       if (now >= overAt(this.#situation())) {
-        await delay(LAST_SIGNALS_MS);
+        await signalsReported();
         // Further requests to stop must not hold up the end of a stop.
         if (this.#delivery.stopAt !== undefined || !this.#delivery.hasStopArrived) return;
       }
@@ -259,7 +253,7 @@ export class PidProxy {
 
   /** Reports the signals that could not be delivered. */
   async reportUndelivered(): Promise<void> {
-    await delay(LAST_SIGNALS_MS);
+    await signalsReported();
     this.#delivery.reportUndelivered();
   }
 }
