@@ -44,14 +44,15 @@ export function parse(
     "--": true,
   });
   if (given.help === true) return { help: true };
+  // Before the flags: those that follow an operand by mistake would be reported as missing.
+  const operands = given["--"];
+  checkOperands(definition.operands ?? { usage: "", min: 0, max: 0 }, operands, commands);
   const entries = names.map((name) => {
     const texts = given[name]!;
     return [name, typeof texts === "boolean" ? texts : valueOf(name, flags[name]!, texts)];
   });
   const quiet = given.quiet === true;
   const values = { ...Object.fromEntries(entries), quiet };
-  const operands = given["--"];
-  checkOperands(definition.operands ?? { usage: "", min: 0, max: 0 }, operands, commands);
   return { help: false, quiet, values, operands };
 }
 

@@ -195,6 +195,8 @@ const WRONG: [string[], string][] = [
       `invalid --pid "${pid}": expected a decimal integer from 1 to 2147483647`,
     ]),
   [["kill"], "missing required flag --pid-file"],
+  // The first operand ends the flags: it is what is wrong, not a flag that was given.
+  [["signal", "HUP", "--pid-file", "web.pid"], 'unexpected operand "HUP"'],
   [
     ["kill", "--pid-file", "web.pid", "--grace-period", "-1s"],
     'invalid --grace-period "-1s": must not be negative',

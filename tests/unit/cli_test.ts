@@ -74,6 +74,7 @@ Deno.test("parse() reads -q and --quiet as one flag", () => {
 Deno.test("parse() says what is wrong", () => {
   const wrong: [string[], string][] = [
     [[], "missing required flag --count"],
+    [["x", "--count", "1"], 'unexpected operand "x"'],
     [["--count"], "missing value for --count"],
     [["--count="], "missing value for --count"],
     [["--count", ""], "missing value for --count"],
