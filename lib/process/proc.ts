@@ -1,5 +1,6 @@
 /** Reading /proc. Source: proc(5). */
 import { errnoOf } from "../errors.ts";
+import { isExact } from "../exact_file.ts";
 
 /** Clock ticks per second in /proc: USER_HZ, 100 on every architecture Deno runs on. */
 export const TICKS_PER_SECOND = 100;
@@ -160,16 +161,28 @@ export function descriptorPath(
   file: Deno.FsFile,
   others: ReadonlySet<string> = new Set(),
 ): string | undefined {
-  const { dev, ino } = file.statSync();
+  const wanted = file.statSync();
   for (const { name } of Deno.readDirSync("/proc/self/fd")) {
     const path = `/proc/self/fd/${name}`;
     if (others.has(path)) continue;
     try {
       const info = Deno.statSync(path);
-      if (info.dev === dev && info.ino === ino) return path;
+      const isAlike = info.dev === wanted.dev && info.ino === wanted.ino;
+      if (isAlike && (isExact(wanted) || movesWith(file, name))) return path;
     } catch {
       // The descriptor of this very directory listing, closed by now.
     }
   }
   return undefined;
+}
+
+/** Returns whether a descriptor is this open file's: its position moves with the file's. */
+function movesWith(file: Deno.FsFile, name: string): boolean {
+  const isAt = (position: number): boolean =>
+    new RegExp(`^pos:\\s*${position}$`, "m").test(readProc(`self/fdinfo/${name}`) ?? "");
+  const here = file.seekSync(0, Deno.SeekMode.Current);
+  file.seekSync(here + 1, Deno.SeekMode.Start);
+  const hasMoved = isAt(here + 1);
+  file.seekSync(here, Deno.SeekMode.Start);
+  return hasMoved && isAt(here);
 }

@@ -52,3 +52,18 @@ Deno.test("a pidfile is not taken for its neighbour on the file system", async (
   );
   assertEquals(stdout, `${NEIGHBOURS}kill: exit 0\n`, stderr);
 });
+
+Deno.test("a log is not emptied in place of its neighbour, the pidfile", async () => {
+  using dir = new TempDir();
+  // What is mounted cannot be removed, so that kill empties it.
+  const { stdout, stderr } = await inPidNamespace(
+    dir,
+    `
+    ${OVERLAY}
+    echo 99999 > lower/web.pid; echo kept > lower/log; overlay web.pid log
+    mount --bind web.pid web.pid
+    sipid kill --pid-file web.pid 2>>log; cat log web.pid`,
+  );
+  const report = "sipid kill: web.pid: process 99999 is not running; emptied the stale pidfile";
+  assertEquals(stdout.replace(/^\S+Z /m, ""), `${NEIGHBOURS}kept\n${report}\n`, stderr);
+});
