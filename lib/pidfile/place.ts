@@ -80,7 +80,11 @@ const MAX_SYMLINKS = 40;
  * there is a symlink on the way that is not followed
  */
 export function findPlace(path: string, purpose: Purpose): Place | undefined {
-  const absolute = path.startsWith("/") ? path : `${Deno.cwd()}/${path}`;
+  // A working directory whose name is not UTF-8 has none that the runtime can give.
+  const absolute = withHint(
+    `cannot open ${shellQuote(path)}`,
+    () => path.startsWith("/") ? path : `${Deno.cwd()}/${path}`,
+  );
   const name = absolute.lastIndexOf("/") + 1;
   const directory = absolute.slice(0, name);
   const find = (): Deno.FileInfo | undefined => unlessMissing(() => Deno.statSync(directory));

@@ -68,6 +68,19 @@ for (
   });
 }
 
+Deno.test("a relative path is refused in a directory whose name is not UTF-8", async () => {
+  using dir = new TempDir();
+  const { stdout, stderr } = await run("sh", [
+    "-c",
+    `cd ${dir.path}; name=$(printf 'x\\377'); mkdir "$name"; cd "$name"
+    for command in "claim --pid $$" kill status; do
+      ${SIPID} $command --pid-file web.pid >&2; echo "\${command%% *}: exit $?"
+    done`,
+  ]);
+  assertEquals(stdout, "claim: exit 1\nkill: exit 1\nstatus: exit 4\n", stderr);
+  assertEquals(stderr.match(/cannot open web\.pid: /g)?.length, 3, stderr);
+});
+
 Deno.test("claim refuses a path with a slash at its end", async () => {
   using dir = new TempDir();
   const result = await sipid("claim", "--pid", "17", "--pid-file", dir.file("web.pid/"));
