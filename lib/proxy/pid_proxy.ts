@@ -253,7 +253,8 @@ export class PidProxy {
 
   /** Reports the signals that could not be delivered. */
   async reportUndelivered(): Promise<void> {
-    await signalsReported();
+    // Others have come only while a group was being stopped, which takes time.
+    if (this.#options.isGroup) await signalsReported();
     this.#delivery.reportUndelivered();
   }
 }
