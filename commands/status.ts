@@ -2,7 +2,7 @@
 import { command, type Definition, flagSwitch } from "../lib/cli/command.ts";
 import { info, writeStdout } from "../lib/cli/output.ts";
 import { formatDuration } from "../lib/duration.ts";
-import { CommandError } from "../lib/errors.ts";
+import { CommandError, errnoOf, toCommandError } from "../lib/errors.ts";
 import { readAndJudge } from "../lib/pidfile/pidfile.ts";
 import { findDistrust } from "../lib/pidfile/trust.ts";
 import { explain } from "../lib/process/identity.ts";
@@ -82,8 +82,10 @@ async function find(path: string, exec: string | undefined): Promise<Status> {
       }
     }
   } catch (error) {
-    if (!(error instanceof CommandError)) throw error;
-    return { state: "unknown", pid: undefined, reason: error.message };
+    // Also where a shortage keeps /proc from being read: 1 would mean that it is dead.
+    if (!(error instanceof CommandError) && errnoOf(error) === undefined) throw error;
+    const { message } = toCommandError(`cannot examine ${shellQuote(path)}`, error);
+    return { state: "unknown", pid: undefined, reason: message };
   }
 }
 
