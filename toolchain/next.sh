@@ -27,6 +27,7 @@ exec -a "\$0" $deno run --quiet --no-config --no-lock --no-check --allow-all --n
 WRAPPER
 chmod 755 "$work/sipid"
 
-SIPID_UNDER_TEST=$work/sipid "$deno" test --no-check --parallel --allow-all \
+# A background job of sh ignores these two, and a shell that a test starts could not trap them.
+SIPID_UNDER_TEST=$work/sipid env --default-signal=INT,QUIT "$deno" test --no-check --parallel --allow-all \
   tests/unit/ tests/cli/
 echo "Deno $("$deno" --version | sed -n 's/^deno \([0-9.]*\).*/\1/p') passes"

@@ -130,7 +130,9 @@ export function notStarted(name: string, error: unknown): NotStarted {
   const message = error instanceof Error ? error.message : String(error);
   const errno = errnoOf(error) ?? "";
   const isThere = stat(name);
-  if (/no path to search/.test(message)) return new NotStarted(name, "PATH is not set", NOT_FOUND);
+  if (!name.includes("/") && Deno.env.get("PATH") === undefined) {
+    return new NotStarted(name, "PATH is not set", NOT_FOUND);
+  }
   if (error instanceof Deno.errors.NotFound) {
     if (!name.includes("/")) return new NotStarted(name, "it is not on PATH", NOT_FOUND);
     if (isThere === undefined) return new NotStarted(name, "no such file", NOT_FOUND);

@@ -76,7 +76,7 @@ const ROWS: readonly Row[] = [
   {
     situation: "a thread of another process",
     arrange: `$SIPID wait-until-healthy --url http://127.0.0.1:2/ 2>&- & other=$!
-              until pid=$(ls /proc/$other/task | sed -n 2p) && [ -n "$pid" ]; do sleep 0.01; done
+              until pid=$(ls /proc/$other/task | grep -vxm 1 $other); do sleep 0.01; done
               printf %s $pid > web.pid`,
     seen: STALE,
     reports: [

@@ -102,9 +102,11 @@ Deno.test("pidproxy looks for a daemon for 5 s, every 10 to 250 ms", async () =>
   const late = gaps.filter((_, index) => during[index]! > 3_000);
   assertGreaterOrEqual(Math.min(...late), 245);
   assertLess(Math.min(...late), 250 + PRECISION_MS);
-  const early = gaps.filter((gap, index) => during[index]! < 100 && gap > 5);
-  assertGreaterOrEqual(Math.min(...early), 8); // timers count whole milliseconds, and strace delays
-  assertLess(Math.min(...early), 50); // under strace, and on a busy machine
+  // A look examines the pidfile several times, and one that is late makes the next gap shorter.
+  const early = gaps.filter((gap, index) => during[index]! < 100 && gap > 5).sort((a, b) => a - b);
+  const median = early[early.length >> 1]!;
+  assertGreaterOrEqual(median, 9); // timers count whole milliseconds
+  assertLess(median, 50); // under strace, and on a busy machine
 });
 
 /** Counts the reads of a daemon that exits after three seconds, where there is no pidfd. */
