@@ -185,6 +185,12 @@ const ROWS: readonly Row[] = [
     ],
   },
   {
+    // Clock ticks and the kernel's file times are not exact; more than a second is another row.
+    situation: "no record, started less than a second after the pidfile was modified",
+    arrange: `${NEW}; touch -d '0.7 seconds ago' web.pid`,
+    seen: OWN,
+  },
+  {
     situation: "no record, started later, --exec matches",
     arrange: OLD,
     options: "--exec /bin/sleep",
