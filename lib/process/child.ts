@@ -130,7 +130,7 @@ export function notStarted(name: string, error: unknown): NotStarted {
   const message = error instanceof Error ? error.message : String(error);
   const errno = errnoOf(error) ?? "";
   const isThere = stat(name);
-  if (!name.includes("/") && Deno.env.get("PATH") === undefined) {
+  if (!name.includes("/") && !isPathSet()) {
     return new NotStarted(name, "PATH is not set", NOT_FOUND);
   }
   if (error instanceof Deno.errors.NotFound) {
@@ -147,6 +147,11 @@ export function notStarted(name: string, error: unknown): NotStarted {
   const hint = HINTS[errno] ?? hintFor(errno);
   const fact = hint === undefined ? words : `${words}; ${hint}`;
   return new NotStarted(name, fact, NOT_EXECUTABLE, TEMPORARY.includes(errno));
+}
+
+/** Returns whether we were given a PATH; Deno 2.9 makes one up for itself. */
+function isPathSet(): boolean {
+  return (readProc("self/environ") ?? "PATH=").split("\0").some((it) => it.startsWith("PATH="));
 }
 
 function stat(path: string): Deno.FileInfo | undefined {
