@@ -64,10 +64,16 @@ for (const signal of ["SIGUSR1", "SIGUSR2", "SIGHUP"] as const) {
   });
 }
 
+/**
+ * Has the pidfile come after the 200 ms that a signal waits and the 50 ms for a successor, and well
+ * within the second after the command's exit.
+ */
+const LATE = "late=400";
+
 Deno.test("pidproxy stops a daemon that appears within a second of its command's exit", async () => {
   const forks = (pidFile: string): string[] => [
     ...["sh", "-c", '"$@" & wait', "sh", ...DAEMON],
-    ...[pidFile, "late=700"],
+    ...[pidFile, LATE],
   ];
   await using proxied = await Proxied.start(forks, { awaited: "daemon \\d+" });
   const daemon = await proxied.daemonPid();
@@ -116,7 +122,7 @@ Deno.test("pidproxy stops the next daemon of a command that the pidfile had name
 sleep 600 & echo $! >"$0"; echo first $!; wait $!; "$@" & wait`;
   await using proxied = await Proxied.start((pidFile) => [
     ...["sh", "-c", restarts, pidFile],
-    ...[...DAEMON, pidFile, "late=700"],
+    ...[...DAEMON, pidFile, LATE],
   ]);
   await proxied.followed(Number(commandOf(proxied.running.pid)));
   proxied.dir.write("daemon.pid.go", "");
@@ -188,7 +194,7 @@ Deno.test("pidproxy kills a command without a daemon at the end of the grace per
 Deno.test("pidproxy kills a daemon that appears after the grace period", async () => {
   const forks = (pidFile: string): string[] => [
     ...["sh", "-c", '"$@" & wait', "sh", ...DAEMON],
-    ...[pidFile, "late=700", "ignore-stop"],
+    ...[pidFile, LATE, "ignore-stop"],
   ];
   await using proxied = await Proxied.start(forks, {
     awaited: "daemon \\d+",
