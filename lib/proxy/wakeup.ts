@@ -6,7 +6,7 @@ import { delay } from "@std/async/delay";
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** How many turns of its event loop the runtime takes to report a signal, at most. */
-const SIGNAL_TURNS = 5;
+const SIGNAL_TURNS = 8;
 
 /**
  * Returns when the runtime has reported the signals that have come until now. Turns count and not

@@ -292,7 +292,7 @@ Deno.test("a wait on a terminal shows its progress in one line, and clears it at
 
 Deno.test("a wait shows no progress in a log", async () => {
   const url = `http://127.0.0.1:${closedPort()}/`;
-  const { stderr } = await sipid("wait-until-healthy", "--url", url, "--timeout", "300ms");
+  const { stderr } = await sipid("wait-until-healthy", "--url", url, "--timeout", "2s");
   // deno-lint-ignore no-control-regex -- escape sequences are what must not be there
   assertNotMatch(stderr, /[\r\x1b]/);
   assertEquals(stderr.split("\n").length, 3);
