@@ -80,6 +80,7 @@ const MAX_SYMLINKS = 40;
  * there is a symlink on the way that is not followed
  */
 export function findPlace(path: string, purpose: Purpose): Place | undefined {
+  refuseDirectory(path);
   // A working directory whose name is not UTF-8 has none that the runtime can give.
   const absolute = withHint(
     `cannot open ${shellQuote(path)}`,
@@ -113,6 +114,18 @@ export function findPlace(path: string, purpose: Purpose): Place | undefined {
     }
     throw toCommandError(`cannot open ${shellQuote(path)}`, error);
   }
+}
+
+/**
+ * Refuses a path that can only name a directory, before one is created for it.
+ *
+ * @throws {CommandError} its last component is empty, `.` or `..`
+ */
+export function refuseDirectory(path: string): void {
+  if (!/(^|\/)\.{0,2}$/.test(path)) return;
+  throw new CommandError(
+    `${shellQuote(path)}: names a directory; give the path of the pidfile itself`,
+  );
 }
 
 /** The kernel finds another directory: a link such as /proc/812/root leads not where it says. */

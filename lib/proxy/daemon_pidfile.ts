@@ -7,6 +7,7 @@ import {
   type PidfileState,
   readPidfile,
 } from "../pidfile/pidfile.ts";
+import { refuseDirectory } from "../pidfile/place.ts";
 import { findDistrust } from "../pidfile/trust.ts";
 import { explain } from "../process/identity.ts";
 import type { Pid } from "../process/pid.ts";
@@ -62,8 +63,13 @@ export class DaemonPidfile {
     this.#before = before;
   }
 
-  /** Remembers what the pidfile is now, as from an earlier run. */
+  /**
+   * Remembers what the pidfile is now, as from an earlier run.
+   *
+   * @throws {CommandError} the path can only name a directory
+   */
   static async remember(path: string): Promise<DaemonPidfile> {
+    refuseDirectory(path);
     try {
       return new DaemonPidfile(path, await readPidfile(path));
     } catch (error) {

@@ -95,8 +95,12 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
       "sipid claim: link.pid: is a symlink, not a regular file; give the path of the pidfile itself",
     ],
     [
-      "sipid claim --pid 17 --pid-file /",
-      "sipid claim: /: is a directory, not a regular file; give the path of the pidfile itself",
+      "sipid claim --pid 17 --pid-file bin",
+      "sipid claim: bin: is a directory, not a regular file; give the path of the pidfile itself",
+    ],
+    [
+      "sipid claim --pid 17 --pid-file web/",
+      "sipid claim: web/: names a directory; give the path of the pidfile itself",
     ],
     [
       "mkfifo fifo.pid; sipid claim --pid 17 --pid-file fifo.pid",

@@ -40,6 +40,28 @@ for (const [what, name] of Object.entries(NAMES)) {
   });
 }
 
+for (const path of ["run/", "run/.", "run/..", ".", "..", "./", "/"]) {
+  Deno.test(`every command refuses ${path}, which names a directory, and creates nothing`, async () => {
+    using dir = new TempDir();
+    const stderr = `${path}: names a directory; give the path of the pidfile itself\n`;
+    const commands: string[][] = [
+      ["claim", "--pid", String(Deno.pid), "--pid-file", path],
+      ["kill", "--pid-file", path],
+      ["signal", "--signal", "HUP", "--if-running", "--pid-file", path],
+      ["wait-until-gone", "--pid-file", path],
+      ["wait-until-healthy", "--pid-file", path, "--", "true"],
+      ["pidproxy", path, "touch", "started"],
+    ];
+    for (const args of commands) {
+      const result = await run(SIPID, args, { cwd: dir.path });
+      expectResult(result, { code: 1, stdout: "", stderr: `sipid ${args[0]}: ${stderr}` });
+    }
+    const result = await run(SIPID, ["status", "--pid-file", path], { cwd: dir.path });
+    expectResult(result, { code: 4, stdout: `unknown: ${stderr}` });
+    assertEquals(names(dir), []);
+  });
+}
+
 for (
   const way of [
     "web.pid",
@@ -79,12 +101,6 @@ Deno.test("a relative path is refused in a directory whose name is not UTF-8", a
   ]);
   assertEquals(stdout, "claim: exit 1\nkill: exit 1\nstatus: exit 4\n", stderr);
   assertEquals(stderr.match(/cannot open web\.pid: /g)?.length, 3, stderr);
-});
-
-Deno.test("claim refuses a path with a slash at its end", async () => {
-  using dir = new TempDir();
-  const result = await sipid("claim", "--pid", "17", "--pid-file", dir.file("web.pid/"));
-  expectResult(result, { code: 1, stderr: /web\.pid\/: is a directory/ });
 });
 
 for (const [length, record] of [[244, true], [245, false], [251, false], [255, false]] as const) {
