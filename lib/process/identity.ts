@@ -22,7 +22,7 @@ export interface Named {
   readonly pid: Pid;
   /** The claim record's, if there is one with this PID. */
   readonly recorded: Identity | undefined;
-  /** Whether the record belongs to this content; the pidfile was modified after the claim if not. */
+  /** Whether the record belongs to this content; if not, the pidfile was modified or copied since. */
   readonly isRecordCurrent: boolean;
   /** When the pidfile was last modified, in milliseconds since 1970. */
   readonly modified: number;
@@ -110,10 +110,11 @@ export function judge(named: Named, exec: string | undefined): Verdict {
   if (recorded === undefined) return judgeByTime(process, modified, exec);
   const verdict = judgeByRecord(process, recorded);
   if (isRecordCurrent || verdict.kind === "own") return verdict;
+  if (verdict.kind === "unclear") return { ...verdict, isNewcomer: true };
   // A daemon may have written its own PID, which happens to be the one that was claimed once; or
   // the file was touched, or restored from a copy.
-  const reason = "the claim record names an earlier process with this PID, but the pidfile was " +
-    "modified after the claim";
+  const reason = "the claim record names another process with this PID, and the pidfile was " +
+    "modified, replaced or copied after that claim";
   return { ...unclear(process, reason, REMOVE_IF_STOPPED), isNewcomer: true };
 }
 

@@ -235,10 +235,23 @@ const ROWS: readonly Row[] = [
     arrange: `spawn; ${CLAIM} $pid; end $pid; recycle $pid; modify web.pid`,
     seen: UNCLEAR,
     reports: [
-      /already exists: .*; but the claim record names an earlier process with this PID, but/,
-      /was modified after the claim; nothing was signalled; if the service is not running, remove/,
-      /^unknown: .*the claim record names an earlier process with this PID/,
-      /warning: .*the claim record names an earlier process[^]*healthcheck unhealthy/,
+      /already exists: .*; but the claim record names another process with this PID, and the pidfile was modified, replaced or copied after that claim; if/,
+      /copied after that claim; nothing was signalled; if the service is not running, remove/,
+      /^unknown: .*the claim record names another process with this PID/,
+      /warning: .*the claim record names another process[^]*healthcheck unhealthy/,
+    ],
+  },
+  {
+    situation: "another process with the PID of a claimed one, and copies of pidfile and record",
+    arrange: `spawn; ${CLAIM} $pid; end $pid; recycle $pid
+              mkdir -p copy; cp -a web.pid .web.pid.claim copy; rm web.pid .web.pid.claim
+              mv copy/web.pid copy/.web.pid.claim .`,
+    seen: UNCLEAR,
+    reports: [
+      /already exists: .*; but the claim record names another process with this PID, and/,
+      /copied after that claim; nothing was signalled/,
+      /^unknown: .*copied after that claim; if the service/,
+      /warning: .*copied after that claim; if the service[^]*healthcheck unhealthy/,
     ],
   },
   {

@@ -908,7 +908,7 @@ const UNPROVOKED: Readonly<Record<string, string>> = {
   "in uninterruptible sleep, waiting for a device or a file server": "takes a broken device",
   "a zombie whose other threads are running": "takes a broken device, and threads that wait for it",
   "is not the one that was claimed, which ran before a reboot": "see identity_test.ts",
-  "the claim record names an earlier process with this PID, but the pidfile was modified after the claim":
+  "the claim record names another process with this PID, and the pidfile was modified, replaced or copied after that claim":
     "see identity_test.ts",
   "…, which is in the future, so that its time proves nothing": "see identity_test.ts",
   "it was claimed in another PID namespace, such as a container's, which still exists":
