@@ -40,6 +40,22 @@ export function writePid(
   old: ExistingPidfile,
   pid: Pid,
 ): Written {
+  return withHint(`cannot write ${shellQuote(place.path)}`, () => {
+    try {
+      return writeAndRecord(place, file, old, pid);
+    } catch (error) {
+      if (isCreated) Deno.removeSync(place.at);
+      throw error;
+    }
+  });
+}
+
+function writeAndRecord(
+  place: Place,
+  file: Deno.FsFile,
+  old: ExistingPidfile,
+  pid: Pid,
+): Written {
   const process = findProcess(pid);
   const identity = identify(pid, process);
   let recordError: string | undefined;
@@ -61,21 +77,15 @@ export function writePid(
       removeRecord(place);
     }
   };
-  withHint(`cannot write ${shellQuote(place.path)}`, () => {
-    try {
-      if (replaceFile(place, old.stat, pid, record)) return;
-      if (old.stat.links > 1) {
-        throw new CommandError(
-          `${shellQuote(place.path)}: has a hard link by another name; remove that`,
-        );
-      }
-      writeInPlace(file, pid);
-    } catch (error) {
-      if (isCreated) Deno.removeSync(place.at);
-      throw error;
+  if (!replaceFile(place, old.stat, pid, record)) {
+    if (old.stat.links > 1) {
+      throw new CommandError(
+        `${shellQuote(place.path)}: has a hard link by another name; remove that`,
+      );
     }
+    writeInPlace(file, pid);
     record(file);
-  });
+  }
   const made = recordError === undefined ? identity : undefined;
   return {
     state: {

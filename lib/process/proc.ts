@@ -1,5 +1,5 @@
 /** Reading /proc. Source: proc(5). */
-import { errnoOf } from "../errors.ts";
+import { errnoOf, toCommandError, withHint } from "../errors.ts";
 import { isExact } from "../exact_file.ts";
 
 /** Clock ticks per second in /proc: USER_HZ, 100 on every architecture Deno runs on. */
@@ -31,6 +31,7 @@ export interface Stat {
  * is hidden, or may be.
  *
  * @param path below /proc, such as `812/stat`
+ * @throws {CommandError} a shortage of memory or descriptors keeps it from being read
  */
 export function readProc(path: string): string | undefined {
   try {
@@ -47,9 +48,14 @@ export function readProc(path: string): string | undefined {
       case "EPERM":
         return "";
       default:
-        throw error;
+        throw toCommandError(`cannot read /proc/${path}`, error);
     }
   }
+}
+
+/** Returns the names in a directory of /proc; throws as `readProc` does. */
+export function namesInProc(path: string): readonly string[] {
+  return withHint(`cannot read ${path}`, () => Array.from(Deno.readDirSync(path), (it) => it.name));
 }
 
 /** Parses the content of /proc/PID/stat. */
@@ -109,7 +115,7 @@ export function pidNamespace(): number | undefined {
 /** Returns whether processes of another PID namespace are known to exist. */
 export function pidNamespaceExists(namespace: number): boolean {
   if (namespace === INITIAL_PID_NAMESPACE) return true;
-  return Array.from(Deno.readDirSync("/proc"), ({ name }) => name)
+  return namesInProc("/proc")
     .some((name) => /^\d+$/.test(name) && namespaceOf(name) === namespace);
 }
 
@@ -162,7 +168,7 @@ export function descriptorPath(
   others: ReadonlySet<string> = new Set(),
 ): string | undefined {
   const wanted = file.statSync();
-  for (const { name } of Deno.readDirSync("/proc/self/fd")) {
+  for (const name of namesInProc("/proc/self/fd")) {
     const path = `/proc/self/fd/${name}`;
     if (others.has(path)) continue;
     try {

@@ -8,7 +8,7 @@
  */
 import { errnoOf } from "../errors.ts";
 import { parsePid, type Pid } from "./pid.ts";
-import { bootId, parseStat, procHides, readProc, type Stat } from "./proc.ts";
+import { bootId, namesInProc, parseStat, procHides, readProc, type Stat } from "./proc.ts";
 import {
   hasExited,
   type HeldProcess,
@@ -223,7 +223,7 @@ function runningIn(group: Pid, visit: (member: Process) => void = () => {}): Pro
   let [before, unchanged] = ["", 0];
   for (let reads = 1;; reads++) {
     const [running, exited]: [Process[], Process[]] = [[], []];
-    for (const { name } of Deno.readDirSync("/proc")) {
+    for (const name of namesInProc("/proc")) {
       const pid = parsePid(name);
       const stat = pid === undefined ? undefined : statOf(pid);
       if (pid === undefined || stat?.group !== group) continue;

@@ -1,7 +1,8 @@
 /** Full, read-only and exhausted file systems, and recycled PIDs, in separate namespaces. */
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { inNamespace, onTmpfs } from "../namespaces.ts";
-import { AS_NOBODY, SIPID, TempDir } from "../support.ts";
+import { traced } from "../strace.ts";
+import { AS_NOBODY, exists, expectResult, isRunning, Job, SIPID, TempDir } from "../support.ts";
 
 Deno.test("claim on a full file system reports it and leaves no new file", async () => {
   using dir = new TempDir();
@@ -123,3 +124,53 @@ Deno.test("kill signals nothing if /proc belongs to another PID namespace", asyn
   );
   assertEquals(stdout, "exit 1\nexit 1\nrunning\nweb.pid\n", stderr);
 });
+
+for (
+  const [errno, words] of [
+    [
+      "ENFILE",
+      "too many open files in system; raise the system's limit on open files (fs.file-max)",
+    ],
+    ["ENOMEM", "cannot allocate memory; free some memory and retry"],
+  ] as const
+) {
+  Deno.test(`every command says what to do where ${errno} keeps a process from being read`, async () => {
+    using dir = new TempDir();
+    await using job = new Job();
+    const path = dir.write("web.pid", String(job.pid));
+    const [fresh, daemon] = [dir.file("new.pid"), dir.file("daemon.pid")];
+    const fact = `cannot read /proc/${job.pid}/stat: ${words}\n`;
+    const inject = ["-P", `/proc/${job.pid}/stat`, "-e", `inject=openat:error=${errno}`];
+    const commands = [
+      ["claim", "--pid", "17", "--pid-file", path],
+      ["claim", "--pid", String(job.pid), "--pid-file", fresh],
+      ["kill", "--pid-file", path],
+      ["kill", "--group", "--pid-file", path],
+      ["signal", "--signal", "TERM", "--pid-file", path],
+      ["wait-until-gone", "--pid-file", path],
+      ["wait-until-healthy", "--pid-file", path, "--", "true"],
+    ];
+    for (const args of commands) {
+      const { result } = await traced(dir, inject, args);
+      expectResult(result, { code: 1, stdout: "", stderr: `sipid ${args[0]}: ${fact}` });
+    }
+    const { result: status } = await traced(dir, inject, ["status", "--pid-file", path]);
+    expectResult(status, { code: 4, stdout: `unknown: ${fact}` });
+    const script = `echo ${job.pid} >${daemon}; kill -HUP $PPID; exec sleep 1`;
+    const { result } = await traced(dir, inject, ["pidproxy", daemon, "sh", "-c", script]);
+    expectResult(result, { code: 0, stderr: `keeping SIGHUP for the daemon: ${fact}` });
+    assertEquals(exists(fresh), false);
+    assertEquals(Deno.readTextFileSync(path), String(job.pid));
+    assertEquals(isRunning(job.pid), true);
+  });
+
+  Deno.test(`kill signals nothing where ${errno} keeps its descriptors from being listed`, async () => {
+    using dir = new TempDir();
+    await using job = new Job();
+    const path = dir.write("web.pid", String(job.pid));
+    const inject = ["-P", "/proc/self/fd", "-e", `inject=openat:error=${errno}`];
+    const { result } = await traced(dir, inject, ["kill", "--pid-file", path]);
+    expectResult(result, { code: 1, stderr: `cannot read /proc/self/fd: ${words}\n` });
+    assertEquals(isRunning(job.pid), true);
+  });
+}

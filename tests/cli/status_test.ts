@@ -1,7 +1,6 @@
 /** The compiled `sipid status`, and --exec with each command that has it. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { httpServer } from "../servers.ts";
-import { traced } from "../strace.ts";
 import {
   asNobody,
   deadPid,
@@ -315,15 +314,3 @@ Deno.test("a claim that fails reports that the PID was probably recycled", async
     ],
   });
 });
-
-for (const errno of ["ENFILE", "ENOMEM"]) {
-  Deno.test(`status is unknown where ${errno} keeps /proc from being read`, async () => {
-    using dir = new TempDir();
-    await using job = new Job();
-    const path = dir.file("web.pid");
-    expectResult(await sipid("claim", "--pid", String(job.pid), "--pid-file", path), { code: 0 });
-    const inject = ["-P", `/proc/${job.pid}/stat`, "-e", `inject=openat:error=${errno}`];
-    const { result } = await traced(dir, inject, ["status", "--pid-file", path]);
-    expectResult(result, { code: 4, stdout: /^unknown: cannot examine [^ ]*web\.pid: / });
-  });
-}
