@@ -2,6 +2,7 @@
 import { assertEquals } from "@std/assert";
 import {
   AS_NOBODY,
+  asNobody,
   expectResult,
   fixture,
   isRunning,
@@ -147,6 +148,14 @@ const CASES: Case[] = [
     refusal: undefined,
     job: nobodysJob,
   },
+  {
+    what: "a pidfile of another user that their group can write and that names root's process",
+    arrange: (_, path) => {
+      chown(path);
+      Deno.chmodSync(path, 0o660);
+    },
+    refusal: "is owned by nobody, but process",
+  },
 ];
 for (const { what, arrange, refusal, claim, job = () => fixture("exits_on_term") } of CASES) {
   Deno.test(`kill ${refusal === undefined ? "acts" : "does not act for root"} on ${what}`, async () => {
@@ -171,6 +180,24 @@ for (const { what, arrange, refusal, claim, job = () => fixture("exits_on_term")
     if (isRefused) assertEquals(Deno.readTextFileSync(path), String(running.pid));
   });
 }
+
+Deno.test("kill of an ordinary user acts on a pidfile that everyone can write, but never on PID 1", async () => {
+  using dir = new TempDir();
+  await using running = await nobodysJob();
+  const path = dir.write("web.pid", String(running.pid));
+  Deno.chmodSync(dir.path, 0o777);
+  Deno.chmodSync(path, 0o666);
+  expectResult(await asNobody(SIPID, ["kill", "--pid-file", path]), {
+    code: 0,
+    stderr: "exited after",
+  });
+  const init = dir.write("init.pid", "1");
+  Deno.chmodSync(init, 0o666);
+  expectResult(await asNobody(SIPID, ["kill", "--pid-file", init]), {
+    code: 1,
+    stderr: "which is never signalled",
+  });
+});
 
 /** A real and an effective user that are not root, and the words that give a program both. */
 const [REAL, EFFECTIVE] = isRoot ? [NOBODY, NOBODY - 1] : [Deno.uid()!, Deno.uid()!];
