@@ -139,7 +139,8 @@ export const waitUntilHealthy: Definition = command({
       }
       throw new CommandError(
         `healthcheck unhealthy (${prober.kind} '${prober.target}' was not healthy after ` +
-          `${attempts(check)}): ${check.reason(`before the timeout of ${limit}`)}`,
+          `${attempts(check)}) within ${limit}: ` +
+          check.reason(`before the timeout of ${limit}`),
       );
     } finally {
       // 5. The current probe cleans up.

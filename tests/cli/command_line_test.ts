@@ -286,7 +286,7 @@ Deno.test("a wait on a terminal shows its progress in one line, and clears it at
   assertNotMatch(live.split("\r\x1b[K").slice(1).join(""), /\n.*\n/);
   assertMatch(
     end,
-    /^sipid wait-until-healthy: healthcheck unhealthy \(url .*\): connection refused\r\n$/,
+    /^sipid wait-until-healthy: healthcheck unhealthy \(url .*\) within [\d.]+m?s: connection refused\r\n$/,
   );
 });
 

@@ -348,7 +348,7 @@ Deno.test("--successes that are not reached are the reason at the timeout", asyn
   await using server = httpServer(() => new Response());
   expectResult(await wait(server.url, "--successes", "999999", "--timeout", "300ms"), {
     code: 1,
-    stderr: "attempt): healthy 1 of 999999 times in a row",
+    stderr: "attempt) within 300ms: healthy 1 of 999999 times in a row",
   });
 });
 

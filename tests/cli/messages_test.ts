@@ -345,7 +345,7 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
     [
       "sipid wait-until-healthy --url http://127.0.0.1:2/ --timeout 100ms",
       "sipid wait-until-healthy: waiting for http://127.0.0.1:2/: connection refused",
-      "sipid wait-until-healthy: healthcheck unhealthy (url 'http://127.0.0.1:2/' was not healthy after N attempts): connection refused",
+      "sipid wait-until-healthy: healthcheck unhealthy (url 'http://127.0.0.1:2/' was not healthy after N attempts) within TIME: connection refused",
     ],
     [
       "sipid wait-until-healthy --url http://127.0.0.1:2/ --pid-file bad.pid",
@@ -378,58 +378,58 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
     [
       "sipid wait-until-healthy --url http://127.0.0.1:2/ --unix-socket none.sock --timeout 100ms",
       "sipid wait-until-healthy: waiting for http://127.0.0.1:2/: none.sock: does not exist",
-      "sipid wait-until-healthy: healthcheck unhealthy (url 'http://127.0.0.1:2/' was not healthy after N attempts): none.sock: does not exist",
+      "sipid wait-until-healthy: healthcheck unhealthy (url 'http://127.0.0.1:2/' was not healthy after N attempts) within TIME: none.sock: does not exist",
     ],
     [
       "SSL_CERT_FILE=/none sipid wait-until-healthy --url https://127.0.0.1:2/ --timeout 100ms",
       "sipid wait-until-healthy: ignoring SSL_CERT_FILE=/none: no such file or directory",
       "sipid wait-until-healthy: waiting for https://127.0.0.1:2/: connection refused",
-      "sipid wait-until-healthy: healthcheck unhealthy (url 'https://127.0.0.1:2/' was not healthy after N attempts): connection refused",
+      "sipid wait-until-healthy: healthcheck unhealthy (url 'https://127.0.0.1:2/' was not healthy after N attempts) within TIME: connection refused",
     ],
     [
       "inject connect:error=ENETUNREACH any sipid wait-until-healthy --url http://127.0.0.1:2/ --timeout 100ms",
       "sipid wait-until-healthy: waiting for http://127.0.0.1:2/: network is unreachable",
-      "sipid wait-until-healthy: healthcheck unhealthy (url 'http://127.0.0.1:2/' was not healthy after N attempts): network is unreachable",
+      "sipid wait-until-healthy: healthcheck unhealthy (url 'http://127.0.0.1:2/' was not healthy after N attempts) within TIME: network is unreachable",
     ],
     [
       "inject connect:error=EHOSTUNREACH any sipid wait-until-healthy --url http://127.0.0.1:2/ --timeout 100ms",
       "sipid wait-until-healthy: waiting for http://127.0.0.1:2/: no route to host",
-      "sipid wait-until-healthy: healthcheck unhealthy (url 'http://127.0.0.1:2/' was not healthy after N attempts): no route to host",
+      "sipid wait-until-healthy: healthcheck unhealthy (url 'http://127.0.0.1:2/' was not healthy after N attempts) within TIME: no route to host",
     ],
     [
       "inject connect:error=ETIMEDOUT any sipid wait-until-healthy --url http://127.0.0.1:2/ --timeout 100ms",
       "sipid wait-until-healthy: waiting for http://127.0.0.1:2/: connection timed out",
-      "sipid wait-until-healthy: healthcheck unhealthy (url 'http://127.0.0.1:2/' was not healthy after N attempts): connection timed out",
+      "sipid wait-until-healthy: healthcheck unhealthy (url 'http://127.0.0.1:2/' was not healthy after N attempts) within TIME: connection timed out",
     ],
     [
       "inject connect:error=ECONNRESET any sipid wait-until-healthy --url http://127.0.0.1:2/ --timeout 100ms",
       "sipid wait-until-healthy: waiting for http://127.0.0.1:2/: connection reset by the server",
-      "sipid wait-until-healthy: healthcheck unhealthy (url 'http://127.0.0.1:2/' was not healthy after N attempts): connection reset by the server",
+      "sipid wait-until-healthy: healthcheck unhealthy (url 'http://127.0.0.1:2/' was not healthy after N attempts) within TIME: connection reset by the server",
     ],
     [
       "inject connect:error=EAGAIN any sipid wait-until-healthy --unix-socket web.sock --url http://h/ --timeout 100ms",
       "sipid wait-until-healthy: waiting for http://h/: web.sock: nothing accepts connections (the backlog is full)",
-      "sipid wait-until-healthy: healthcheck unhealthy (url 'http://h/' was not healthy after N attempts): web.sock: nothing accepts connections (the backlog is full)",
+      "sipid wait-until-healthy: healthcheck unhealthy (url 'http://h/' was not healthy after N attempts) within TIME: web.sock: nothing accepts connections (the backlog is full)",
     ],
     [
       "inject connect:error=EACCES any sipid wait-until-healthy --unix-socket web.sock --url http://h/ --timeout 100ms",
       "sipid wait-until-healthy: waiting for http://h/: web.sock: permission denied",
-      "sipid wait-until-healthy: healthcheck unhealthy (url 'http://h/' was not healthy after N attempts): web.sock: permission denied",
+      "sipid wait-until-healthy: healthcheck unhealthy (url 'http://h/' was not healthy after N attempts) within TIME: web.sock: permission denied",
     ],
     [
       "sipid wait-until-healthy --unix-socket web.log/web.sock --url http://h/ --timeout 100ms",
       "sipid wait-until-healthy: waiting for http://h/: web.log/web.sock: one of its parents is not a directory",
-      "sipid wait-until-healthy: healthcheck unhealthy (url 'http://h/' was not healthy after N attempts): web.log/web.sock: one of its parents is not a directory",
+      "sipid wait-until-healthy: healthcheck unhealthy (url 'http://h/' was not healthy after N attempts) within TIME: web.log/web.sock: one of its parents is not a directory",
     ],
     [
       "sipid wait-until-healthy --unix-socket $(printf %0108d 0) --url http://h/ --timeout 100ms",
       "sipid wait-until-healthy: waiting for http://h/: 000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000: the path is longer than 107 bytes",
-      "sipid wait-until-healthy: healthcheck unhealthy (url 'http://h/' was not healthy after N attempts): 000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000: the path is longer than 107 bytes",
+      "sipid wait-until-healthy: healthcheck unhealthy (url 'http://h/' was not healthy after N attempts) within TIME: 000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000: the path is longer than 107 bytes",
     ],
     [
       "HTTP_PROXY=http://127.0.0.1:1 sipid wait-until-healthy --url http://web.test/ --timeout 100ms",
       "sipid wait-until-healthy: waiting for http://web.test/: proxy http://127.0.0.1:1: connection refused",
-      "sipid wait-until-healthy: healthcheck unhealthy (url 'http://web.test/' was not healthy after N attempts): proxy http://127.0.0.1:1: connection refused",
+      "sipid wait-until-healthy: healthcheck unhealthy (url 'http://web.test/' was not healthy after N attempts) within TIME: proxy http://127.0.0.1:1: connection refused",
     ],
     [
       "sipid wait-until-healthy --url $URL/200",
@@ -438,7 +438,7 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
     [
       "sipid wait-until-healthy --url $URL/204 --timeout 100ms",
       "sipid wait-until-healthy: waiting for http://127.0.0.1:PORT/204: 204 No Content (expected 200)",
-      "sipid wait-until-healthy: healthcheck unhealthy (url 'http://127.0.0.1:PORT/204' was not healthy after N attempts): 204 No Content (expected 200)",
+      "sipid wait-until-healthy: healthcheck unhealthy (url 'http://127.0.0.1:PORT/204' was not healthy after N attempts) within TIME: 204 No Content (expected 200)",
     ],
     [
       "sipid wait-until-healthy --url $URL/kill --pid-file web.pid",
@@ -447,37 +447,37 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
     [
       "HTTP_PROXY=socks5://127.0.0.1:1 sipid wait-until-healthy --url http://web.test/ --timeout 300ms",
       "sipid wait-until-healthy: waiting for http://web.test/: proxy socks5://127.0.0.1:1: no connection",
-      "sipid wait-until-healthy: healthcheck unhealthy (url 'http://web.test/' was not healthy after N attempts): proxy socks5://127.0.0.1:1: no connection",
+      "sipid wait-until-healthy: healthcheck unhealthy (url 'http://web.test/' was not healthy after N attempts) within TIME: proxy socks5://127.0.0.1:1: no connection",
     ],
     [
       "HTTPS_PROXY=$URL sipid wait-until-healthy --url https://web.test/ --timeout 300ms",
       "sipid wait-until-healthy: waiting for https://web.test/: proxy http://127.0.0.1:PORT: refused to connect to the host",
-      "sipid wait-until-healthy: healthcheck unhealthy (url 'https://web.test/' was not healthy after N attempts): proxy http://127.0.0.1:PORT: refused to connect to the host",
+      "sipid wait-until-healthy: healthcheck unhealthy (url 'https://web.test/' was not healthy after N attempts) within TIME: proxy http://127.0.0.1:PORT: refused to connect to the host",
     ],
     [
       "sipid wait-until-healthy --url https://127.0.0.1:$ALERT/ --timeout 300ms",
       "sipid wait-until-healthy: waiting for https://127.0.0.1:PORT/: the server ended the TLS handshake: HandshakeFailure",
-      "sipid wait-until-healthy: healthcheck unhealthy (url 'https://127.0.0.1:PORT/' was not healthy after N attempts): the server ended the TLS handshake: HandshakeFailure",
+      "sipid wait-until-healthy: healthcheck unhealthy (url 'https://127.0.0.1:PORT/' was not healthy after N attempts) within TIME: the server ended the TLS handshake: HandshakeFailure",
     ],
     [
       "sipid wait-until-healthy --url https://127.0.0.1:$CLOSE/ --timeout 300ms",
       "sipid wait-until-healthy: waiting for https://127.0.0.1:PORT/: the server closed the connection unexpectedly",
-      "sipid wait-until-healthy: healthcheck unhealthy (url 'https://127.0.0.1:PORT/' was not healthy after N attempts): the server closed the connection unexpectedly",
+      "sipid wait-until-healthy: healthcheck unhealthy (url 'https://127.0.0.1:PORT/' was not healthy after N attempts) within TIME: the server closed the connection unexpectedly",
     ],
     [
       "sipid wait-until-healthy --url http://127.0.0.1:$CLOSE/ --timeout 300ms",
       "sipid wait-until-healthy: waiting for http://127.0.0.1:PORT/: the server closed the connection without an answer",
-      "sipid wait-until-healthy: healthcheck unhealthy (url 'http://127.0.0.1:PORT/' was not healthy after N attempts): the server closed the connection without an answer",
+      "sipid wait-until-healthy: healthcheck unhealthy (url 'http://127.0.0.1:PORT/' was not healthy after N attempts) within TIME: the server closed the connection without an answer",
     ],
     [
       "HTTPS_PROXY=http://127.0.0.1:$CLOSE sipid wait-until-healthy --url https://web.test/ --timeout 300ms",
       "sipid wait-until-healthy: waiting for https://web.test/: proxy http://127.0.0.1:PORT: closed the connection without an answer",
-      "sipid wait-until-healthy: healthcheck unhealthy (url 'https://web.test/' was not healthy after N attempts): proxy http://127.0.0.1:PORT: closed the connection without an answer",
+      "sipid wait-until-healthy: healthcheck unhealthy (url 'https://web.test/' was not healthy after N attempts) within TIME: proxy http://127.0.0.1:PORT: closed the connection without an answer",
     ],
     [
       "HTTPS_PROXY=http://127.0.0.1:$DENY sipid wait-until-healthy --url https://web.test/ --timeout 300ms",
       "sipid wait-until-healthy: waiting for https://web.test/: proxy http://127.0.0.1:PORT: wrong or missing user name and password",
-      "sipid wait-until-healthy: healthcheck unhealthy (url 'https://web.test/' was not healthy after N attempts): proxy http://127.0.0.1:PORT: wrong or missing user name and password",
+      "sipid wait-until-healthy: healthcheck unhealthy (url 'https://web.test/' was not healthy after N attempts) within TIME: proxy http://127.0.0.1:PORT: wrong or missing user name and password",
     ],
     [
       "sipid wait-until-healthy --url http://127.0.0.1:2/ --pid-file none.pid --timeout 50ms",
@@ -488,27 +488,27 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
       "sipid wait-until-healthy --url http://127.0.0.1:2/ --pid-file web.pid --exec /bin/true --timeout 300ms",
       "sipid wait-until-healthy: warning: web.pid: process PID (sleep) may not be the process that the pidfile means: it runs /bin/sleep, not /bin/true, although it was running when the pidfile was last modified at TIME; leave out --exec if it is the service; otherwise remove the pidfile",
       "sipid wait-until-healthy: waiting for http://127.0.0.1:2/: connection refused",
-      "sipid wait-until-healthy: healthcheck unhealthy (url 'http://127.0.0.1:2/' was not healthy after N attempts): connection refused",
+      "sipid wait-until-healthy: healthcheck unhealthy (url 'http://127.0.0.1:2/' was not healthy after N attempts) within TIME: connection refused",
     ],
     [
       "sipid wait-until-healthy --url tcp://127.0.0.1:1 --timeout 300ms",
       "sipid wait-until-healthy: waiting for tcp://127.0.0.1:1: connection refused",
-      "sipid wait-until-healthy: healthcheck unhealthy (url 'tcp://127.0.0.1:1' was not healthy after N attempts): connection refused",
+      "sipid wait-until-healthy: healthcheck unhealthy (url 'tcp://127.0.0.1:1' was not healthy after N attempts) within TIME: connection refused",
     ],
     [
       "sipid wait-until-healthy --timeout 300ms -- sh -c 'exit 7'",
       "sipid wait-until-healthy: waiting for sh: exit status 7",
-      "sipid wait-until-healthy: healthcheck unhealthy (command 'sh' was not healthy after N attempts): exit status 7",
+      "sipid wait-until-healthy: healthcheck unhealthy (command 'sh' was not healthy after N attempts) within TIME: exit status 7",
     ],
     [
       "sipid wait-until-healthy --timeout 300ms -- sh -c 'kill -9 $$'",
       "sipid wait-until-healthy: waiting for sh: killed by SIGKILL",
-      "sipid wait-until-healthy: healthcheck unhealthy (command 'sh' was not healthy after N attempts): killed by SIGKILL",
+      "sipid wait-until-healthy: healthcheck unhealthy (command 'sh' was not healthy after N attempts) within TIME: killed by SIGKILL",
     ],
     [
       "sipid wait-until-healthy --timeout 500ms --probe-timeout 100ms -- sleep 5",
       "sipid wait-until-healthy: waiting for sleep: did not exit within 100ms",
-      "sipid wait-until-healthy: healthcheck unhealthy (command 'sleep' was not healthy after N attempts): did not exit within 100ms",
+      "sipid wait-until-healthy: healthcheck unhealthy (command 'sleep' was not healthy after N attempts) within TIME: did not exit within 100ms",
     ],
     [
       "sipid wait-until-healthy --url $URL/200 --successes 2 --polling-frequency 50ms",
@@ -619,6 +619,10 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
     [
       "inject 'openat:error=ENFILE' empty.pid sipid claim --pid 17 --pid-file empty.pid",
       "sipid claim: cannot open empty.pid: too many open files in system; raise the system's limit on open files (fs.file-max)",
+    ],
+    [
+      "inject 'openat:error=ENOMEM' /proc/$JOB/stat sipid kill --pid-file web.pid",
+      "sipid kill: cannot read /proc/PID/stat: cannot allocate memory; free some memory and retry",
     ],
     [
       "inject 'openat:error=EBUSY' empty.pid sipid claim --pid 17 --pid-file empty.pid",
@@ -1052,11 +1056,13 @@ function plain(text: string): string {
     .replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, "TIME")
     // The name too: for a moment, a process has that of the shell which becomes it.
     .replace(/(process|running) \d+ \((?!\S+\.pid\))[^\s)]+\)/g, "$1 PID (sleep)")
+    .replace(/\/proc\/\d+\//g, "/proc/PID/")
     .replace(/process group \d+( \(\S+\))?/g, "process group PID")
     .replace(/process \d+ \(/g, "process PID (")
     .replace(/\/\S+\/sipid-test-\w+/g, "DIR")
     .replace(/\(sleep\) of [\w-]+/g, "(sleep) of root")
     .replaceAll("/usr/bin/", "/bin/")
+    .replace(/after \d+ attempts?\) within [\d.]+m?s: /g, "after N attempts) within TIME: ")
     .replace(/after \d+ attempts?/g, "after N attempts")
     .replace(/127\.0\.0\.1:\d{5}/g, "127.0.0.1:PORT")
     .replace(/\(\d+ attempts?\)/g, "(N attempts)")

@@ -82,7 +82,7 @@ for (const status of [201, 204, 206, 304, 400, 404, 418, 500, 503]) {
     await using server = httpServer(() => new Response(null, { status }));
     expectResult(await wait(server.url, ...BRIEFLY), {
       code: 1,
-      stderr: new RegExp(`attempts?\\): ${status} \\w.* \\(expected 200\\)$`, "m"),
+      stderr: new RegExp(`attempts?\\) within \\w+: ${status} \\w.* \\(expected 200\\)$`, "m"),
     });
   });
 }
@@ -100,7 +100,7 @@ Deno.test("wait fails at the timeout and reports the attempts and the last reaso
       code: 1,
       stdout: "",
       stderr:
-        `healthcheck unhealthy (url '${url}' was not healthy after 4 attempts): connection refused`,
+        `healthcheck unhealthy (url '${url}' was not healthy after 4 attempts) within 1s: connection refused`,
     },
   );
   assertGreaterOrEqual(ms, 1_000);
@@ -290,7 +290,7 @@ Deno.test("wait reports a redirect without a location", async () => {
   await using server = httpServer(() => new Response(null, { status: 302 }));
   assertMatch(
     (await wait(server.url, ...BRIEFLY)).stderr,
-    /attempts?\): 302 Found \(expected 200\)/,
+    /attempts?\) within \w+: 302 Found \(expected 200\)/,
   );
 });
 
