@@ -59,7 +59,8 @@ async function find(path: string, exec: string | undefined): Promise<Status> {
       return { state: "dead", pid: undefined, reason: `empty pidfile ${shellQuote(path)}` };
     }
     if (state.kind === "invalid") {
-      const reason = `${shellQuote(path)}: does not contain a valid pid`;
+      const { invalidFact } = await import("../lib/pidfile/invalid.ts");
+      const reason = `${shellQuote(path)}: ${invalidFact(state)}`;
       return { state: "unknown", pid: undefined, reason };
     }
     switch (verdict.kind) {

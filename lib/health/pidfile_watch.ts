@@ -2,6 +2,7 @@
 import { delay } from "@std/async/delay";
 import { poll } from "@std/async/poll";
 import { CommandError } from "../errors.ts";
+import { invalidFact } from "../pidfile/invalid.ts";
 import { readAndJudge, readPidfile } from "../pidfile/pidfile.ts";
 import { findDistrust } from "../pidfile/trust.ts";
 import { explain } from "../process/identity.ts";
@@ -103,7 +104,7 @@ export class PidfileWatch {
     }
     if (state.kind !== "pid") {
       throw new CommandError(
-        `${shellQuote(this.#path)}: does not contain a valid pid; nothing to wait for`,
+        `${shellQuote(this.#path)}: ${invalidFact(state)}; nothing to wait for`,
       );
     }
     if (verdict.kind === "none" || verdict.kind === "unrelated") {

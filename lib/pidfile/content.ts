@@ -16,6 +16,8 @@ export type Content =
     readonly kind: "invalid";
     /** Its first characters, if they are more than a damaged PID. */
     readonly foreign: string | undefined;
+    /** Its first characters. */
+    readonly start: string;
   };
 
 /** A longer file is not a pidfile. */
@@ -39,7 +41,9 @@ export function parseContent(bytes: Uint8Array): Content {
   const foreign = isTooLong || /[^0-9+\-\s\0]|\u00a0/.test(text) ? excerpt(bytes) : undefined;
   const digits = /^[\t-\r ]*([0-9]{1,10})[\t\v\f\r ]*(\n[^]*)?$/.exec(text)?.[1];
   const pid = digits === undefined || isTooLong ? undefined : parsePid(digits);
-  return pid === undefined ? { kind: "invalid", foreign } : { kind: "pid", pid, foreign };
+  return pid === undefined
+    ? { kind: "invalid", foreign, start: excerpt(bytes) }
+    : { kind: "pid", pid, foreign };
 }
 
 function excerpt(bytes: Uint8Array): string {

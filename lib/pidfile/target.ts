@@ -57,7 +57,9 @@ export async function findTarget(
   const nothing = (fact: string): Nothing => ({ kind: "nothing", state, fact, ...UNHELD });
   if (state.kind === "missing") return nothing("does not exist");
   if (state.kind === "empty") return nothing("is empty");
-  if (state.kind === "invalid") throw invalid(path, "nothing was signalled; ");
+  if (state.kind === "invalid") {
+    throw (await import("./invalid.ts")).invalidPidfile(path, state, "nothing was signalled; ");
+  }
   if (verdict.kind === "unclear") {
     throw new CommandError(
       `${shellQuote(path)}: ${explain(verdict)}; nothing was signalled; ${verdict.hint}`,
@@ -109,7 +111,9 @@ export async function findRunning(
   const nothing = (fact: string): Nothing => ({ kind: "nothing", state, fact, ...UNHELD });
   if (state.kind === "missing") return nothing("does not exist");
   if (state.kind === "empty") return nothing("is empty");
-  if (state.kind === "invalid") throw invalid(path, "");
+  if (state.kind === "invalid") {
+    throw (await import("./invalid.ts")).invalidPidfile(path, state, "");
+  }
   if (verdict.kind === "unclear" && verdict.isElsewhere) {
     throw new CommandError(`${shellQuote(path)}: ${explain(verdict)}; ${verdict.hint}`);
   }
@@ -137,11 +141,4 @@ const UNHELD = { [Symbol.dispose](): void {} };
 
 function release(process: HeldProcess): Disposable {
   return { [Symbol.dispose]: () => process[Symbol.dispose]() };
-}
-
-function invalid(path: string, consequence: string): CommandError {
-  return new CommandError(
-    `${shellQuote(path)}: does not contain a valid pid; ${consequence}` +
-      "inspect the file and remove it if its process has exited",
-  );
 }

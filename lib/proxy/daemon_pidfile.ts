@@ -1,5 +1,6 @@
 /** The pidfile of a daemon that a command puts in the background: which process it means. */
 import { CommandError } from "../errors.ts";
+import { invalidFact } from "../pidfile/invalid.ts";
 import {
   type ExistingPidfile,
   isUnchanged,
@@ -99,7 +100,7 @@ export class DaemonPidfile {
     if (state.kind === "missing") return none("does not exist");
     if (this.#isOld(state)) return none("is from before the command was started");
     if (state.kind === "empty") return none("is empty");
-    if (state.kind === "invalid") return none("does not contain a valid pid");
+    if (state.kind === "invalid") return none(invalidFact(state));
 
     const { pid } = state;
     const isFirst = this.#known === undefined || !isSameContent(state, this.#known.state);

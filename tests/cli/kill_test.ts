@@ -302,10 +302,29 @@ Deno.test("kill accepts nothing but one decimal PID", async () => {
     Deno.writeTextFileSync(path, content);
     const { stderr } = expectResult(await kill(path), {
       code: 1,
-      stderr: `${path}: does not contain a valid pid; nothing was signalled`,
+      stderr: [`${path}: does not contain a valid pid: it begins with `, "; nothing was signalled"],
     });
     assertNotMatch(stderr, /sent/);
     assertEquals(Deno.readTextFileSync(path), content);
+  }
+});
+
+Deno.test("kill shows the beginning of what is not a PID, escaped, and its size", async () => {
+  using dir = new TempDir();
+  const cases: [content: string, shown: string][] = [
+    ["web\n", '"web\\n" (4 bytes)'],
+    ["-1", '"-1" (2 bytes)'],
+    ["\0\x1b[31m\u202e\x9b", '"\\u0000\\u001b[31m\\u202e\\u009b" (11 bytes)'],
+    ["web server ".repeat(10_000), '"web server web server we…" (110000 bytes)'],
+  ];
+  for (const [content, shown] of cases) {
+    const path = dir.write("web.pid", content);
+    const fact = `${path}: does not contain a valid pid: it begins with ${shown}`;
+    expectResult(await kill(path), { code: 1, stderr: `${fact}; nothing was signalled; inspect` });
+    expectResult(await sipid("status", "--pid-file", path), {
+      code: 4,
+      stdout: `unknown: ${fact}\n`,
+    });
   }
 });
 

@@ -149,7 +149,7 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
     ["sipid kill --pid-file none.pid", "sipid kill: none.pid: does not exist; nothing to kill"],
     [
       "sipid kill --pid-file bad.pid",
-      "sipid kill: bad.pid: does not contain a valid pid; nothing was signalled; inspect the file and remove it if its process has exited",
+      'sipid kill: bad.pid: does not contain a valid pid: it begins with "web\\n" (4 bytes); nothing was signalled; inspect the file and remove it if its process has exited',
     ],
     [
       "sipid kill --pid-file empty.pid",
@@ -303,7 +303,7 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
     ],
     [
       "sipid wait-until-gone --pid-file bad.pid",
-      "sipid wait-until-gone: bad.pid: does not contain a valid pid; inspect the file and remove it if its process has exited",
+      'sipid wait-until-gone: bad.pid: does not contain a valid pid: it begins with "web\\n" (4 bytes); inspect the file and remove it if its process has exited',
     ],
     [
       "sipid wait-until-gone --pid-file web.pid --timeout 50ms --exec /bin/true",
@@ -335,7 +335,10 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
     ],
     ["sipid status --pid-file empty.pid", "dead: empty pidfile empty.pid"],
     ["sipid status --pid-file none.pid", "not running"],
-    ["sipid status --pid-file bad.pid", "unknown: bad.pid: does not contain a valid pid"],
+    [
+      "sipid status --pid-file bad.pid",
+      'unknown: bad.pid: does not contain a valid pid: it begins with "web\\n" (4 bytes)',
+    ],
     [
       "sipid claim --pid $JOB --pid-file own.pid; sed -i 's/ [0-9]* / 1 /' .own.pid.claim; sipid status --pid-file own.pid",
       "dead: process PID (sleep) is not the one that was claimed; stale pidfile own.pid",
@@ -349,7 +352,7 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
     ],
     [
       "sipid wait-until-healthy --url http://127.0.0.1:2/ --pid-file bad.pid",
-      "sipid wait-until-healthy: bad.pid: does not contain a valid pid; nothing to wait for",
+      'sipid wait-until-healthy: bad.pid: does not contain a valid pid: it begins with "web\\n" (4 bytes); nothing to wait for',
     ],
     [
       "sipid wait-until-healthy --url http://127.0.0.1:2/ --pid-file stale.pid",
@@ -572,7 +575,7 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
     ],
     [
       "sipid pidproxy bad.pid sh -c 'trap : HUP; echo x >bad.pid; kill -HUP $PPID; sleep 0.5'",
-      "sipid pidproxy: sent SIGHUP to process PID (sleep), the command: bad.pid: does not contain a valid pid",
+      'sipid pidproxy: sent SIGHUP to process PID (sleep), the command: bad.pid: does not contain a valid pid: it begins with "x\\n" (2 bytes)',
     ],
     [
       "sipid pidproxy d.pid sh -c 'sleep 0.3 & echo $! >d.pid'",

@@ -128,7 +128,7 @@ Deno.test("signal refuses under kill's rules, also with --if-running", async () 
   const late = dir.write("late.pid", String(job.pid));
   Deno.utimeSync(late, 1e9, 1e9);
   const cases: [path: string, refusal: string, ...flags: string[]][] = [
-    [dir.write("bad.pid", "x"), "does not contain a valid pid"],
+    [dir.write("bad.pid", "x"), "does not contain a valid pid: it begins with"],
     [late, "its PID was probably recycled"],
     [dir.write("web.pid", String(job.pid)), "runs /", "--exec", "/bin/true"],
   ];

@@ -61,7 +61,7 @@ Deno.test("status of a pidfile that is invalid or cannot be read is 4, with the 
   const path = dir.write("web.pid", "-1");
   expectResult(await status(path), {
     code: 4,
-    stdout: `unknown: ${path}: does not contain a valid pid\n`,
+    stdout: `unknown: ${path}: does not contain a valid pid: it begins with "-1" (2 bytes)\n`,
     stderr: "",
   });
   const directory = expectResult(await status(dir.path), { code: 4 });
@@ -110,7 +110,7 @@ Deno.test("status --json prints one object", async () => {
     [dir.write("bad.pid", "x"), 4, {
       pid: null,
       state: "unknown",
-      reason: `${dir.file("bad.pid")}: does not contain a valid pid`,
+      reason: `${dir.file("bad.pid")}: does not contain a valid pid: it begins with "x" (1 bytes)`,
     }],
   ];
   for (const [pidFile, code, object] of cases) {

@@ -144,7 +144,7 @@ Deno.test("wait-until-gone fails on what is not a pidfile", async () => {
   using dir = new TempDir();
   expectResult(await wait(dir.write("bad.pid", "web\n")), {
     code: 1,
-    stderr: "does not contain a valid pid",
+    stderr: 'does not contain a valid pid: it begins with "web\\n" (4 bytes); inspect',
   });
 });
 

@@ -388,7 +388,7 @@ Deno.test("wait does not start without a running process in the pidfile", async 
     ],
     [
       dir.write("bad.pid", "-1"),
-      `${dir.file("bad.pid")}: does not contain a valid pid`,
+      `${dir.file("bad.pid")}: does not contain a valid pid: it begins with "-1" (2 bytes)`,
     ],
   ];
   for (const [path, message] of cases) {

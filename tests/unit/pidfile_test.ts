@@ -29,15 +29,20 @@ Deno.test("parseContent() tells damaged PIDs from other files", () => {
   for (
     const text of [" ", "\n", "0", "-17", "17 18", "1 7", "17\0", "1234567890123", "2147483648"]
   ) {
-    assertEquals(parseContent(bytes(text)), { kind: "invalid", foreign: undefined }, text);
+    assertEquals(
+      parseContent(bytes(text)),
+      { kind: "invalid", foreign: undefined, start: text },
+      text,
+    );
   }
   const others = ["\u00a017", "\ufeff17", "17\u2028", "a", "17 a", "precious: config"];
   for (const text of others) {
-    assertEquals(parseContent(bytes(text)), { kind: "invalid", foreign: text });
+    assertEquals(parseContent(bytes(text)), { kind: "invalid", foreign: text, start: text });
   }
   assertEquals(parseContent(Uint8Array.of(0x31, 0, 0x37, 0)).kind, "invalid");
   const tooLong = parseContent(bytes("17" + " ".repeat(65_536)));
-  assertEquals(tooLong, { kind: "invalid", foreign: "17" + " ".repeat(22) + "…" });
+  const start = "17" + " ".repeat(22) + "…";
+  assertEquals(tooLong, { kind: "invalid", foreign: start, start });
 });
 
 Deno.test("withLock() creates the directory that the path needs and nothing else", async () => {
