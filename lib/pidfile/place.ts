@@ -43,6 +43,8 @@ export interface Component {
 export interface Way {
   /** From the root, with the symlinks to its directory resolved. */
   readonly resolved: string;
+  /** The inode of the directory. */
+  readonly directory: number;
   /**
    * Every directory and every symlink on the way, from the root on. Whoever can change one of them
    * decides which file the path names.
@@ -102,6 +104,7 @@ export function findPlace(path: string, purpose: Purpose): Place | undefined {
       path,
       at: `${end.at}/${absolute.slice(name)}`,
       isShared: steps.isShared || !isFixed(end, undefined),
+      directory: end.ino ?? 0,
       resolved: `${end.path.replace(/\/$/, "")}/${absolute.slice(name)}`,
       components: steps.components,
       [Symbol.dispose]: () => steps.close(),

@@ -3,11 +3,12 @@
  *
  * It is kept beside the pidfile NAME as the file .NAME.claim, which contains
  *
- *     PID START BOOT NAMESPACE INODE MTIME PATH
+ *     PID START BOOT NAMESPACE DIRECTORY MTIME PATH
  *
  * with START the process's start in clock ticks since the machine's boot (-1 if there was no such process), BOOT
- * the boot id, NAMESPACE the inode of the PID namespace, INODE and MTIME (milliseconds since 1970)
- * those of the pidfile, and PATH the path that was claimed, with its symlinks resolved.
+ * the boot id, NAMESPACE the inode of the PID namespace, DIRECTORY that of the pidfile's directory,
+ * MTIME the pidfile's modification time (milliseconds since 1970), and PATH the path that was
+ * claimed, with its symlinks resolved.
  *
  * Why not a symlink: its owner and its text are read by two system calls. In a directory that
  * another user can write, a symlink of root's and one of their own can trade places in between. An
@@ -18,25 +19,18 @@ import type { Identity } from "../process/identity.ts";
 import { parsePid } from "../process/pid.ts";
 import { shellQuote } from "../shell_quote.ts";
 import { GROUP_WRITE, OTHERS_WRITE } from "./modes.ts";
+import type { FileStat } from "./pidfile.ts";
 import { type Place, siblingOf, type Spot } from "./place.ts";
 import { openRegularFile, readBytes, writeBytes } from "./regular_file.ts";
 import { createTemporary, removeTemporary } from "./temporary.ts";
-
-/** The part of a pidfile's stat(2) that ties a record to its content. */
-export interface Tie {
-  /** The inode. */
-  readonly ino: number | null;
-  /** Milliseconds since 1970. */
-  readonly mtime: number | undefined;
-}
 
 /** What a record says about its pidfile. */
 export interface ClaimRecord {
   /** The process that was claimed. */
   readonly identity: Identity;
-  /** Whether the pidfile is as the claim left it, not modified or replaced since. */
+  /** Whether the pidfile is as the claim left it, or a copy of that, and not modified since. */
   readonly isCurrent: boolean;
-  /** Whether the claim was made by the path that it was read by. */
+  /** Whether the claim was made by the path that it was read by, in the same directory. */
   readonly isByThisPath: boolean;
 }
 
@@ -53,7 +47,7 @@ function recordOf(pidfile: Spot): Spot {
  */
 export async function readRecord(
   place: Place,
-  pidfile: Tie & { readonly uid: number },
+  pidfile: Pick<FileStat, "mtime" | "uid">,
 ): Promise<ClaimRecord | undefined> {
   try {
     const opened = await openRegularFile(recordOf(place));
@@ -64,15 +58,17 @@ export async function readRecord(
       ((mode ?? 0) & (GROUP_WRITE | OTHERS_WRITE)) !== 0;
     if (isForeign) return undefined;
     const bytes = readBytes(file, MAX_RECORD_BYTES);
-    const fields = /^(\d+) (-1|\d+(?:\.\d+)?) ([0-9a-f-]{36}) (\d+) (\d+ -?\d+) (\/[^]*)$/
+    const fields = /^(\d+) (-1|\d+(?:\.\d+)?) ([0-9a-f-]{36}) (\d+) (\d+) (-?\d+) (\/[^]*)$/
       .exec(new TextDecoder().decode(bytes));
-    const [, number = "", start, boot = "", namespace, tie, claimed] = fields ?? [];
+    const [, number = "", start, boot = "", namespace, directory, mtime, claimed] = fields ?? [];
     const pid = parsePid(number);
     if (pid === undefined) return undefined;
     return {
       identity: { pid, startTicks: Number(start), boot, namespace: Number(namespace) },
-      isCurrent: tie === tieText(pidfile),
-      isByThisPath: claimed === place.resolved,
+      isCurrent: isTimeOf(pidfile.mtime ?? 0, Number(mtime)),
+      // The path alone is not enough: in another mount namespace, or below another root directory,
+      // it leads to another one.
+      isByThisPath: claimed === place.resolved && directory === String(place.directory),
     };
   } catch {
     return undefined;
@@ -88,15 +84,15 @@ export async function readRecord(
 export function writeRecord(
   place: Place,
   { pid, startTicks, boot, namespace }: Identity,
-  pidfile: Tie & { readonly mode: number; readonly gid: number },
+  pidfile: Pick<FileStat, "mtime" | "mode" | "gid">,
 ): void {
   const [record, temporary] = [recordOf(place), siblingOf(place, "claim.new").at];
   withHint(`cannot write the claim record ${shellQuote(record.path)}`, () => {
     const mode = pidfile.mode & ~(GROUP_WRITE | OTHERS_WRITE);
     using file = createTemporary(temporary, { mode, gid: pidfile.gid });
     try {
-      const tie = tieText(pidfile);
-      writeBytes(file, [pid, startTicks, boot, namespace, tie, place.resolved].join(" "));
+      const [identity, { directory, resolved }] = [[pid, startTicks, boot, namespace], place];
+      writeBytes(file, [...identity, directory, pidfile.mtime ?? 0, resolved].join(" "));
       Deno.renameSync(temporary, record.at);
     } catch (error) {
       removeTemporary(temporary);
@@ -116,6 +112,11 @@ export function removeRecord(place: Spot): void {
   }
 }
 
-function tieText({ ino, mtime }: Tie): string {
-  return `${ino ?? 0} ${mtime ?? 0}`;
+/**
+ * Returns whether a pidfile with this modification time has the content that was claimed: its own file, or
+ * a copy that kept the time, whose inode is another one. An archive may keep whole seconds only; a
+ * later change has a later time.
+ */
+function isTimeOf(modified: number, claimed: number): boolean {
+  return modified === claimed || modified === Math.floor(claimed / 1_000) * 1_000;
 }

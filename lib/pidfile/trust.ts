@@ -131,7 +131,7 @@ function untrustedComponent(
 /**
  * Who can write a directory, such as the members of the group of BOSH's /var/vcap/sys/run (0770
  * root:vcap), can move pidfiles there, but not write one for another owner. So they have no choice
- * of process where the claim record says that this process was claimed by this very path; that
+ * of process where the claim record says that this process was claimed here, by this very path; that
  * holds for a directory's owner too. A group's members have none either where the pidfile's owner
  * is not root, since it then names a process of that owner, and where the process belongs to their
  * group's own user.

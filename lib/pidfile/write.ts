@@ -60,7 +60,7 @@ function writeAndRecord(
   const identity = identify(pid, process);
   let recordError: string | undefined;
   const record = (replacement: Deno.FsFile): void => {
-    const { ino, mtime } = replacement.statSync();
+    const { mtime } = replacement.statSync();
     const { mode, gid } = old.stat;
     recordError = undefined;
     try {
@@ -70,7 +70,7 @@ function writeAndRecord(
             `${pid} or the boot id is hidden; run this where /proc shows them`,
         );
       }
-      writeRecord(place, identity, { ino, mtime: mtime?.getTime(), mode, gid });
+      writeRecord(place, identity, { mtime: mtime?.getTime(), mode, gid });
     } catch (error) {
       if (!(error instanceof CommandError)) throw error;
       recordError = error.message;

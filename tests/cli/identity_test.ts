@@ -246,6 +246,12 @@ const ROWS: readonly Row[] = [
     arrange: `spawn; ${CLAIM} $pid; end $pid; recycle $pid
               mkdir -p copy; cp -a web.pid .web.pid.claim copy; rm web.pid .web.pid.claim
               mv copy/web.pid copy/.web.pid.claim .`,
+    seen: STALE,
+  },
+  {
+    situation: "another process with the PID of a claimed one, and a copy with a time of its own",
+    arrange: `spawn; ${CLAIM} $pid; end $pid; recycle $pid
+              cp web.pid copy; mv copy web.pid`,
     seen: UNCLEAR,
     reports: [
       /already exists: .*; but the claim record names another process with this PID, and/,
@@ -255,10 +261,17 @@ const ROWS: readonly Row[] = [
     ],
   },
   {
-    situation: "another process with the PID of a claimed one, and a copy of its directory",
+    situation: "another process with the PID of a claimed one, and copies in an archive",
     arrange: `spawn; ${CLAIM} $pid; end $pid; recycle $pid
-              cp web.pid copy; mv copy web.pid`,
-    seen: UNCLEAR,
+              tar -c web.pid .web.pid.claim > archive; mv web.pid old
+              tar -x < archive; rm old`,
+    seen: STALE,
+  },
+  {
+    situation: "a claimed process, and copies of pidfile and record in an archive",
+    arrange: `spawn; ${CLAIM} $pid
+              tar -c web.pid .web.pid.claim > archive; mv web.pid old; tar -x < archive; rm old`,
+    seen: OWN,
   },
   {
     situation: "no record, and a pidfile that was modified in the future",
