@@ -34,8 +34,9 @@ const flags = {
   ),
   "schedule": flag(
     "SCHEDULE",
-    "what is sent, and how long to wait after each signal, such as INT/30s/QUIT/10s/KILL/5s; a " +
-      "bare number is seconds; without KILL the process is never killed",
+    "what is sent, and how long to wait after each signal (0s unless given, 5s after a last KILL), " +
+      "such as INT/30s/QUIT/10s/KILL/5s; a bare number is seconds; without KILL the process is " +
+      "never killed",
     parseSchedule,
   ).optional(),
   "group": groupFlag,

@@ -42,9 +42,11 @@ export const waitUntilGone: Definition = command({
 
       // 2. Wait until it has exited; then the pidfile may name another one.
       const left = Math.max(0, timeout - (performance.now() - begin));
-      using _report = reportWaiting(() =>
-        `waiting for ${found.name}: ${formatDuration(performance.now() - begin)} of ` +
-        formatDuration(timeout)
+      using _report = reportWaiting(
+        left,
+        () =>
+          `waiting for ${found.name}: ${formatDuration(performance.now() - begin)} of ` +
+          formatDuration(timeout),
       );
       if (await found.target.waitForExit(left)) continue;
       const members = found.isGroup ? `: ${describeAll(found.target.running())}` : "";

@@ -6,7 +6,7 @@ import { CommandError } from "../errors.ts";
 import { describe, describeAll, stateOf } from "../process/process.ts";
 import { runSchedule } from "../process/run_schedule.ts";
 import type { Step } from "../process/schedule.ts";
-import { maySignal } from "../process/signals.ts";
+import { ignores, maySignal } from "../process/signals.ts";
 import { shellQuote } from "../shell_quote.ts";
 import { notSent } from "./signallable.ts";
 import type { Signallable } from "./target.ts";
@@ -37,17 +37,24 @@ export async function stop(
   steps: readonly Step[],
   path: string,
 ): Promise<void> {
-  const { target, name } = found;
+  const { target, name, isGroup } = found;
   const begin = performance.now();
   let waited = 0;
   const ending = await runSchedule(target, steps, {
-    sent: (signal) => info(`sent ${signal} to ${name}`),
+    sent: (signal) => {
+      // A stopped process that ignores SIGCONT is continued all the same.
+      const isIgnored = !isGroup && signal !== "SIGCONT" &&
+        target.running().some((process) => ignores(process, signal));
+      info(`sent ${signal} to ${name}${isIgnored ? ", which ignores it" : ""}`);
+    },
     waiting: (index) => {
       const next = steps[index + 1]?.signal;
-      const limit = formatDuration(steps[index]!.waitMs);
-      return reportWaiting((elapsed) =>
-        `waiting for ${name}: ${formatDuration(elapsed)} of ${limit}` +
-        (next === undefined ? "" : `, then ${next}`)
+      const { waitMs } = steps[index]!;
+      return reportWaiting(
+        waitMs,
+        (elapsed) =>
+          `waiting for ${name}: ${formatDuration(elapsed)} of ${formatDuration(waitMs)}` +
+          (next === undefined ? "" : `, then ${next}`),
       );
     },
     stillRunning: (index) => {

@@ -44,10 +44,19 @@ export function catchSignals(
 }
 
 /** Returns whether a process has a handler for a signal; false if /proc hides that. */
-export function hasHandler({ directory }: Process, signal: Deno.Signal): boolean {
+export function hasHandler(process: Process, signal: Deno.Signal): boolean {
+  return isInMask("SigCgt", process, signal);
+}
+
+/** Returns whether a process ignores a signal; false if /proc hides that. */
+export function ignores(process: Process, signal: Deno.Signal): boolean {
+  return isInMask("SigIgn", process, signal);
+}
+
+function isInMask(mask: string, { directory }: Process, signal: Deno.Signal): boolean {
   const status = (directory && readProc(`${directory}/status`)) ?? "";
-  const caught = /^SigCgt:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? "0";
-  return (BigInt(`0x${caught}`) >> BigInt(signalNumber(signal) - 1) & 1n) === 1n;
+  const bits = new RegExp(`^${mask}:\\s*([0-9a-f]+)$`, "m").exec(status)?.[1] ?? "0";
+  return (BigInt(`0x${bits}`) >> BigInt(signalNumber(signal) - 1) & 1n) === 1n;
 }
 
 /** Stops this program until it gets SIGCONT. */

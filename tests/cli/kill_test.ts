@@ -93,7 +93,7 @@ Deno.test("kill sends SIGKILL after the grace period", async () => {
 Deno.test("kill has a grace period of 20 s by default", async () => {
   using dir = new TempDir();
   await using job = await fixture("ignores_term");
-  const { ms } = expectResult(
+  const { ms, stderr } = expectResult(
     await kill(
       dir.write("web.pid", String(job.pid)),
     ),
@@ -105,6 +105,8 @@ Deno.test("kill has a grace period of 20 s by default", async () => {
       ],
     },
   );
+  // Not right before the line that says so.
+  assertNotMatch(stderr, /waiting for [^\n]*20s of 20s/);
   assertGreaterOrEqual(ms, 20_000);
   assertLess(ms, 20_000 + SLACK_MS);
 });

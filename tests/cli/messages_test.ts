@@ -179,9 +179,9 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
     ],
     [
       "sh -c 'trap \"\" TERM; echo >ready; exec sleep 600' & echo $! >stubborn.pid; until [ -e ready ]; do :; done; sipid kill --pid-file stubborn.pid --grace-period 50ms --show-stacks",
-      "sipid kill: sent SIGTERM to process PID (sleep)",
+      "sipid kill: sent SIGTERM to process PID (sleep), which ignores it",
       "sipid kill: process PID (sleep) is still running after 5ms",
-      "sipid kill: sent SIGQUIT to process PID (sleep)",
+      "sipid kill: sent SIGQUIT to process PID (sleep), which ignores it",
       "sipid kill: process PID (sleep) is still running after 5ms",
       "sipid kill: sent SIGKILL to process PID (sleep)",
       "sipid kill: process PID (sleep) was killed after 5ms",

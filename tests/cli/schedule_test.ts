@@ -33,7 +33,7 @@ Deno.test("kill --signal sends another signal first, and SIGKILL after the grace
   const path = dir.write("web.pid", String(polite.pid));
   expectResult(await kill(path, "--signal", "INT"), {
     code: 0,
-    stderr: [`sent SIGINT to process ${polite.pid}`, "exited after", `removed ${path}`],
+    stderr: [/sent SIGINT to process \d+ \(sh\)\n/, "exited after", `removed ${path}`],
   });
   expectResult(await polite.result(), { code: 7 });
 
@@ -41,7 +41,10 @@ Deno.test("kill --signal sends another signal first, and SIGKILL after the grace
   const other = dir.write("web.pid", String(deaf.pid));
   const { stderr } = expectResult(await kill(other, "--signal=2", "--grace-period", "200ms"), {
     code: 0,
-    stderr: /sent SIGINT[^]*is still running after 200ms[^]*sent SIGKILL[^]*was killed/,
+    stderr: [
+      `sent SIGINT to process ${deaf.pid} (sh), which ignores it\n`,
+      /is still running after 200ms[^]*sent SIGKILL to process \d+ \(sh\)\n[^]*was killed/,
+    ],
   });
   assert(!stderr.includes("SIGTERM"));
 });
@@ -176,6 +179,21 @@ Deno.test("kill continues a stopped process after any signal of a schedule", asy
     stderr: /sent SIGINT[^]*sent SIGCONT[^]*exited/,
   });
   expectResult(await job.result(), { code: 3 });
+});
+
+Deno.test("a signal without a duration is not waited for, and the help says so", async () => {
+  using dir = new TempDir();
+  await using job = new Job();
+  const path = dir.write("web.pid", String(job.pid));
+  expectResult(await kill(path, "--schedule", "INT/TERM/KILL", "--dry-run"), {
+    code: 0,
+    stdout: /SIGINT to .*; wait up to 0s\n.*SIGTERM; wait up to 0s\n.*SIGKILL; wait up to 5s\n/,
+  });
+  const { stdout } = await sipid("kill", "--help");
+  assertMatch(
+    stdout.replace(/\s+/g, " "),
+    /how long to wait after each signal \(0s unless given, 5s after a last KILL\)/,
+  );
 });
 
 Deno.test("kill shows on a terminal what it waits for, in one line that it clears", async () => {
