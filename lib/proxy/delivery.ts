@@ -180,10 +180,14 @@ export class Delivery {
     return this.#stopSignals.includes(signal);
   }
 
-  /** Reports the signals that could not be delivered. */
+  /** Reports the signals that could not be delivered; a request to stop may be met all the same. */
   reportUndelivered(): void {
     for (const signal of [...this.#kept, ...this.#arrived.map(({ signal }) => signal)]) {
-      error(`${signal} was not delivered: no daemon is known`);
+      if (this.#isStop(signal) && this.#groups.isRestSignalled) {
+        info(`${signal} needed no delivery: the rest of the daemon's process group was signalled`);
+      } else {
+        error(`${signal} was not delivered: no daemon is known`);
+      }
     }
   }
 }

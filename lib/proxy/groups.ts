@@ -46,6 +46,7 @@ export class Groups {
   #candidates: Candidate[] = [];
   #followed: Followed[] = [];
   readonly #unseen: Pid[] = [];
+  #isRestSignalled = false;
 
   /** `path` is the pidfile's. */
   constructor(path: string) {
@@ -140,6 +141,11 @@ export class Groups {
     this.#followed = this.#followed.filter((other) => other !== group);
   }
 
+  /** Whether `stopRest` has signalled what was left of a group. */
+  get isRestSignalled(): boolean {
+    return this.#isRestSignalled;
+  }
+
   /**
    * Stops what is left of the groups, whose leaders have exited: all at once, as one after the other
    * would take the time of the schedule for each.
@@ -151,7 +157,7 @@ export class Groups {
       const running = target.running();
       if (running.length === 0) return true;
       info(`${name}: its leader has exited; still running: ${describeAll(running)}`);
-      return stop(target, name, steps);
+      return stop(target, name, steps, () => this.#isRestSignalled = true);
     });
     let isAllGone = (await Promise.all(stopping)).every(Boolean);
     for (const leader of this.#unseen) {
@@ -170,17 +176,22 @@ export class Groups {
 /**
  * Runs a schedule and reports each signal, and what survives.
  *
+ * @param onSent is called for each signal that was sent
  * @returns whether all of the target has exited
  */
 export async function stop(
   target: Target,
   name: string,
   steps: readonly Step[],
+  onSent: () => void = () => {},
 ): Promise<boolean> {
   let ending: Ending;
   try {
     ending = await runSchedule(target, steps, {
-      sent: (signal) => info(`sent ${signal} to ${name}`),
+      sent: (signal) => {
+        info(`sent ${signal} to ${name}`);
+        onSent();
+      },
     });
   } catch (error) {
     report(error);

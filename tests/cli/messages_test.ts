@@ -852,6 +852,9 @@ const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
     "starts; fix what it waits for, then retry",
     "waiting for process ${job.pid} (deno): 10s of 20s, then SIGKILL",
   ],
+  "cli/pidproxy_group_test.ts": [
+    "SIGTERM needed no delivery: the rest of the daemon's process group was signalled",
+  ],
   "cli/trust_test.ts": [
     "is owned by nobody, but process",
     "${path}: is owned by nobody, who could change it later; remove it",

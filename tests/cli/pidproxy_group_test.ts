@@ -1,5 +1,5 @@
 /** sipid pidproxy --group, compiled: the workers of a daemon. */
-import { assert, assertGreaterOrEqual, assertLess } from "@std/assert";
+import { assert, assertGreaterOrEqual, assertLess, assertNotMatch } from "@std/assert";
 import { delay } from "@std/async/delay";
 import { expectResult, isRunning, loggedMs, Running, TempDir, until } from "../support.ts";
 import { background, fastest, msUntil, Proxied } from "../proxied.ts";
@@ -26,6 +26,27 @@ Deno.test("pidproxy --group stops the workers of a master that was killed", asyn
     code: 1,
     stderr: [/exited without being asked to\n/, /sent SIGTERM to process group \d+/],
   });
+  assert(!isRunning(worker));
+});
+
+Deno.test("pidproxy --group does not call a stop undelivered while it stops the workers of a killed master", async () => {
+  const flags = [...GROUP, "--grace-period", "2s"];
+  await using proxied = await Proxied.start(master(DEAF), { flags });
+  const worker = await workerOf(proxied);
+  await proxied.followed(worker);
+  Deno.kill(await proxied.daemonPid(), "SIGKILL");
+  await until(() => /sent SIGTERM to process group/.test(proxied.log), "the rest is being stopped");
+  proxied.running.kill("SIGHUP");
+  proxied.running.kill("SIGTERM");
+  const { stderr } = expectResult(await proxied.result(), {
+    code: 1,
+    stderr: [
+      "SIGTERM needed no delivery: the rest of the daemon's process group was signalled\n",
+      "SIGHUP was not delivered: no daemon is known\n",
+      "sent SIGKILL to process group",
+    ],
+  });
+  assertNotMatch(stderr, /SIGTERM was not delivered/);
   assert(!isRunning(worker));
 });
 
