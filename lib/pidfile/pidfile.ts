@@ -143,14 +143,18 @@ export async function withLock<T>(
   use: (file: LockedPidfile) => T,
 ): Promise<T | undefined> {
   let begin: number | undefined;
+  // flock(2) needs no permission to write, except on NFS.
+  let isWritable = create;
   for (;;) {
     using place = findPlace(path, create ? "create" : "change");
     begin ??= performance.now();
-    // flock(2) needs no permission to write.
-    const opened = place && await openRegularFile(place, { create });
+    const opened = place && await openRegularFile(place, { create, write: isWritable });
     if (place === undefined || opened === undefined) return undefined;
     const { file } = opened;
-    await lockFile(path, file, performance.now() - begin);
+    if (!await lockFile(path, file, { waitedMs: performance.now() - begin, isWritable })) {
+      isWritable = true;
+      continue;
+    }
     try {
       const found = await locked(place, opened);
       // A kill may have removed the file, or a claim replaced it, between open and lock: a PID
