@@ -151,7 +151,11 @@ export function notStarted(name: string, error: unknown): NotStarted {
 
 /** Returns whether we were given a PATH; Deno 2.9 makes one up for itself. */
 function isPathSet(): boolean {
-  return (readProc("self/environ") ?? "PATH=").split("\0").some((it) => it.startsWith("PATH="));
+  try {
+    return (readProc("self/environ") ?? "PATH=").split("\0").some((it) => it.startsWith("PATH="));
+  } catch {
+    return true; // the shortage that keeps it from being read is the reason, not PATH
+  }
 }
 
 function stat(path: string): Deno.FileInfo | undefined {

@@ -175,6 +175,16 @@ for (
     assertEquals(isRunning(job.pid), true);
   });
 
+  Deno.test(`pidproxy names ${errno} as the reason for not starting its command`, async () => {
+    using dir = new TempDir();
+    const files = ["/proc/self/stat", "/proc/self/environ"].flatMap((path) => ["-P", path]);
+    const inject = [...files, "-e", `inject=openat:error=${errno}`];
+    const started = dir.file("started");
+    const { result } = await traced(dir, inject, ["pidproxy", dir.file("d.pid"), "touch", started]);
+    expectResult(result, { code: 126, stderr: `cannot run touch: ${words}\n` });
+    assertEquals(exists(started), false);
+  });
+
   Deno.test(`kill signals nothing where ${errno} keeps its descriptors from being listed`, async () => {
     using dir = new TempDir();
     await using job = new Job();
