@@ -63,6 +63,7 @@ const HINTS: Readonly<Record<string, string>> = {
   EBUSY: "retry, or find what uses it: fuser -v",
   EINTR: "retry",
   ESTALE: "the file was removed on its server; retry",
+  EOVERFLOW: "this user has no id on that mount (an idmapped one); use another path",
 };
 
 /** Linux's numbers of the errnos that are distinguished here. Source: errno(3). */
@@ -89,6 +90,7 @@ const ERRNO_NAMES: Readonly<Record<string, string>> = {
   37: "ENOLCK",
   38: "ENOSYS",
   40: "ELOOP",
+  75: "EOVERFLOW",
   95: "EOPNOTSUPP",
   116: "ESTALE",
   122: "EDQUOT",

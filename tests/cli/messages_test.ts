@@ -640,6 +640,10 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
       "sipid claim: cannot open empty.pid: too many levels of symbolic links; fix the symlinks that point at each other",
     ],
     [
+      "inject 'openat:error=EOVERFLOW' empty.pid sipid claim --pid 17 --pid-file empty.pid",
+      "sipid claim: cannot open empty.pid: value too large for defined data type; this user has no id on that mount (an idmapped one); use another path",
+    ],
+    [
       "inject 'read:error=EIO' stale.pid sipid claim --pid 17 --pid-file stale.pid",
       "sipid claim: cannot read stale.pid: input/output error; check the kernel log (dmesg): the disk may be failing",
     ],
