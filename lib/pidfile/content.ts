@@ -36,7 +36,7 @@ const EXCERPT_LENGTH = 24;
  */
 export function parseContent(bytes: Uint8Array): Content {
   if (bytes.length === 0) return { kind: "empty" };
-  const text = new TextDecoder("latin1").decode(bytes);
+  const text = latin1(bytes);
   const isTooLong = bytes.length > MAX_PIDFILE_BYTES;
   const foreign = isTooLong || /[^0-9+\-\s\0]|\u00a0/.test(text) ? excerpt(bytes) : undefined;
   const digits = /^[\t-\r ]*([0-9]{1,10})[\t\v\f\r ]*(\n[^]*)?$/.exec(text)?.[1];
@@ -44,6 +44,13 @@ export function parseContent(bytes: Uint8Array): Content {
   return pid === undefined
     ? { kind: "invalid", foreign, start: excerpt(bytes) }
     : { kind: "pid", pid, foreign };
+}
+
+/** One character for each byte. A TextDecoder's first use would take longer than all the rest. */
+function latin1(bytes: Uint8Array): string {
+  let text = "";
+  for (const byte of bytes) text += String.fromCharCode(byte);
+  return text;
 }
 
 function excerpt(bytes: Uint8Array): string {
