@@ -43,8 +43,11 @@ export interface Component {
 export interface Way {
   /** From the root, with the symlinks to its directory resolved. */
   readonly resolved: string;
-  /** The inode of the directory. */
-  readonly directory: number;
+  /**
+   * The inodes of the directories from the outermost one on that others can put another entry into;
+   * of the last one, if there is none. They are joined by colons.
+   */
+  readonly directories: string;
   /**
    * Every directory and every symlink on the way, from the root on. Whoever can change one of them
    * decides which file the path names.
@@ -96,7 +99,8 @@ export function findPlace(path: string, purpose: Purpose): Place | undefined {
   if (existing === undefined && purpose !== "create") return undefined;
   const steps = new Steps(path, { isChange: purpose !== "read", isCreate: existing === undefined });
   try {
-    const end = steps.walk(directory);
+    const stack = steps.walk(directory);
+    const end = stack.at(-1)!;
     const kernels = existing ?? Deno.statSync(directory);
     if (kernels.dev !== end.dev || kernels.ino !== end.ino) throw elsewhere(path);
     steps.close(end);
@@ -104,7 +108,8 @@ export function findPlace(path: string, purpose: Purpose): Place | undefined {
       path,
       at: `${end.at}/${absolute.slice(name)}`,
       isShared: steps.isShared || !isFixed(end, undefined),
-      directory: end.ino ?? 0,
+      directories: stack.slice(stack.findLastIndex(({ isFixed }) => isFixed))
+        .map(({ ino }) => ino ?? 0).join(":"),
       resolved: `${end.path.replace(/\/$/, "")}/${absolute.slice(name)}`,
       components: steps.components,
       [Symbol.dispose]: () => steps.close(),
@@ -194,8 +199,8 @@ class Steps {
     this.#options = options;
   }
 
-  /** Returns the directory at the end. */
-  walk(directory: string): Step {
+  /** Returns the directories from the root to the end. */
+  walk(directory: string): readonly Step[] {
     const root = examine("/", "", Deno.lstatSync("/"), true, undefined);
     this.components.push(root);
     let stack: Step[] = [root];
@@ -223,7 +228,7 @@ class Steps {
       if (target.startsWith("/")) stack = [root];
       names.unshift(...target.split("/"));
     }
-    return stack.at(-1)!;
+    return stack;
   }
 
   /** Closes the descriptors, except that of one step. */

@@ -3,12 +3,12 @@
  *
  * It is kept beside the pidfile NAME as the file .NAME.claim, which contains
  *
- *     PID START BOOT NAMESPACE DIRECTORY MTIME PATH
+ *     PID START BOOT NAMESPACE DIRECTORIES MTIME PATH
  *
  * with START the process's start in clock ticks since the machine's boot (-1 if there was no such process), BOOT
- * the boot id, NAMESPACE the inode of the PID namespace, DIRECTORY that of the pidfile's directory,
- * MTIME the pidfile's modification time (milliseconds since 1970), and PATH the path that was
- * claimed, with its symlinks resolved.
+ * the boot id, NAMESPACE the inode of the PID namespace, DIRECTORIES those of the directories that
+ * others can change, MTIME the pidfile's modification time (milliseconds since 1970), and PATH the
+ * path that was claimed, with its symlinks resolved.
  *
  * Why not a symlink: its owner and its text are read by two system calls. In a directory that
  * another user can write, a symlink of root's and one of their own can trade places in between. An
@@ -34,8 +34,8 @@ export interface ClaimRecord {
   readonly isByThisPath: boolean;
 }
 
-/** A longer file is not a record: PATH_MAX and five numbers. */
-const MAX_RECORD_BYTES = 4_096 + 256;
+/** A longer file is not a record: PATH_MAX, an inode for each directory of it, and four numbers. */
+const MAX_RECORD_BYTES = 4_096 + 2_048 * "18446744073709551615:".length + 256;
 
 function recordOf(pidfile: Spot): Spot {
   return siblingOf(pidfile, "claim");
@@ -58,9 +58,10 @@ export async function readRecord(
       ((mode ?? 0) & (GROUP_WRITE | OTHERS_WRITE)) !== 0;
     if (isForeign) return undefined;
     const bytes = readBytes(file, MAX_RECORD_BYTES);
-    const fields = /^(\d+) (-1|\d+(?:\.\d+)?) ([0-9a-f-]{36}) (\d+) (\d+) (-?\d+) (\/[^]*)$/
+    const fields = /^(\d+) (-1|\d+(?:\.\d+)?) ([0-9a-f-]{36}) (\d+) ([\d:]+) (-?\d+) (\/[^]*)$/
       .exec(new TextDecoder().decode(bytes));
-    const [, number = "", start, boot = "", namespace, directory, mtime, claimed] = fields ?? [];
+    const [, number = "", start, boot = "", namespace, directories = "", mtime, claimed] = fields ??
+      [];
     const pid = parsePid(number);
     if (pid === undefined) return undefined;
     return {
@@ -68,7 +69,7 @@ export async function readRecord(
       isCurrent: isTimeOf(pidfile.mtime ?? 0, Number(mtime)),
       // The path alone is not enough: in another mount namespace, or below another root directory,
       // it leads to another one.
-      isByThisPath: claimed === place.resolved && directory === String(place.directory),
+      isByThisPath: claimed === place.resolved && areSame(directories, place.directories),
     };
   } catch {
     return undefined;
@@ -91,8 +92,8 @@ export function writeRecord(
     const mode = pidfile.mode & ~(GROUP_WRITE | OTHERS_WRITE);
     using file = createTemporary(temporary, { mode, gid: pidfile.gid });
     try {
-      const [identity, { directory, resolved }] = [[pid, startTicks, boot, namespace], place];
-      writeBytes(file, [...identity, directory, pidfile.mtime ?? 0, resolved].join(" "));
+      const [identity, { directories, resolved }] = [[pid, startTicks, boot, namespace], place];
+      writeBytes(file, [...identity, directories, pidfile.mtime ?? 0, resolved].join(" "));
       Deno.renameSync(temporary, record.at);
     } catch (error) {
       removeTemporary(temporary);
@@ -110,6 +111,14 @@ export function removeRecord(place: Spot): void {
   } catch {
     // Without its pidfile it means nothing.
   }
+}
+
+/**
+ * Returns whether these are the same directories, as far as both lists go: in a container that has
+ * the last one mounted, others cannot change those before it.
+ */
+function areSame(one: string, other: string): boolean {
+  return one === other || one.endsWith(`:${other}`) || other.endsWith(`:${one}`);
 }
 
 /**

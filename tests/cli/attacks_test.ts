@@ -251,28 +251,29 @@ for (const [how, [script, seen]] of Object.entries(REPLAYS)) {
   });
 }
 
-testAsRoot(
-  "a claim in another directory at the same path does not get its process killed",
-  async () => {
-    using dir = new TempDir();
-    const { stdout, stderr } = await inPidNamespace(
-      dir,
-      `
-    mkdir run ours theirs; chown root:nogroup ours theirs; chmod 770 ours theirs
-    spawn; ours=$pid; spawn
-    mount --bind ours run; sipid claim --pid $ours --pid-file "$PWD/run/web.pid"; umount run
-    mount --bind theirs run; sipid claim --pid $pid --pid-file "$PWD/run/web.pid"; umount run
-    rm ours/web.pid
-    setpriv --reuid=nobody --regid=nogroup --clear-groups \
-      mv -f theirs/web.pid theirs/.web.pid.claim ours
-    mount --bind ours run
-    status=0; sipid kill --pid-file "$PWD/run/web.pid" || status=$?
-    cd run; seen kill $status`,
-    );
-    assertEquals(stdout, "kill: exit 1, running, named\n", stderr);
-    assertMatch(stderr, /can be replaced by group nogroup/);
-  },
-);
+for (const moved of ["web/web.pid web/.web.pid.claim", "web"]) {
+  testAsRoot(
+    `${moved}, moved from another directory at the same path, gets no process killed`,
+    async () => {
+      using dir = new TempDir();
+      const { stdout, stderr } = await inPidNamespace(
+        dir,
+        `
+      mkdir -p run ours/web theirs/web; chown -R root:nogroup ours theirs; chmod -R 770 ours theirs
+      spawn; ours=$pid; spawn
+      mount --bind ours run; sipid claim --pid $ours --pid-file "$PWD/run/web/web.pid"; umount run
+      mount --bind theirs run; sipid claim --pid $pid --pid-file "$PWD/run/web/web.pid"; umount run
+      attacker() { setpriv --reuid=nobody --regid=nogroup --clear-groups "$@"; }
+      for name in ${moved}; do attacker mv ours/$name ours/old; attacker mv theirs/$name ours/$name; done
+      mount --bind ours run
+      status=0; sipid kill --pid-file "$PWD/run/web/web.pid" || status=$?
+      cd run/web; seen kill $status`,
+      );
+      assertEquals(stdout, "kill: exit 1, running, named\n", stderr);
+      assertMatch(stderr, /can be replaced by group nogroup/);
+    },
+  );
+}
 
 testAsRoot(
   "a record that is exchanged for a forged one while it is read is not believed",
