@@ -25,7 +25,36 @@ const SYMBOLS = {
 } as const;
 type Libc = Deno.DynamicLibrary<typeof SYMBOLS>;
 
+/** The waits that have a descriptor open. */
 let open = 0;
+let library: Libc | undefined;
+/** How often the library is in use; it is closed after the last. */
+let users = 0;
+
+/**
+ * Reaches glibc, where that can be done, and keeps it until disposed. Called before a signal is
+ * sent, it does not delay the wait for a process that exits at once.
+ */
+export function preparePidfd(): Disposable {
+  const isUsed = use() !== undefined;
+  return { [Symbol.dispose]: () => isUsed ? release() : undefined };
+}
+
+function use(): Libc | undefined {
+  try {
+    library ??= Deno.dlopen("libc.so.6", SYMBOLS);
+    users++;
+    return library;
+  } catch {
+    return undefined; // the caller polls, whatever the reason
+  }
+}
+
+function release(): void {
+  if (--users > 0) return;
+  library?.close();
+  library = undefined;
+}
 
 /**
  * Opens a descriptor of the process that has this PID now; undefined where there is none, or where
@@ -33,12 +62,8 @@ let open = 0;
  */
 export function openPidfd(pid: Pid): Pidfd | undefined {
   if (open >= MAX_OPEN) return undefined;
-  let libc: Libc;
-  try {
-    libc = Deno.dlopen("libc.so.6", SYMBOLS);
-  } catch {
-    return undefined; // the caller polls, whatever the reason
-  }
+  const libc = use();
+  if (libc === undefined) return undefined;
   const fd = libc.symbols.syscall(SYS_PIDFD_OPEN, pid, 0);
   const wakeup = fd < 0 ? -1 : libc.symbols.eventfd(0, EFD_CLOEXEC);
   const pidfd = new Pidfd(libc, fd, wakeup);
@@ -90,7 +115,7 @@ export class Pidfd implements Disposable {
   /** Closes the descriptors, once no wait on them is left. */
   [Symbol.dispose](): void {
     for (const fd of [this.#fd, this.#wakeup]) if (fd >= 0) this.#libc.symbols.close(fd);
-    this.#libc.close();
+    release();
     open--;
   }
 }

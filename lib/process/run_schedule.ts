@@ -2,6 +2,7 @@
  * Stopping by a schedule: its signals are sent to a process or a process group until it no longer
  * runs.
  */
+import { preparePidfd } from "./pidfd.ts";
 import { isRunning, isStopped, type Process } from "./process.ts";
 import type { Step } from "./schedule.ts";
 import { sendSignal } from "./signals.ts";
@@ -15,6 +16,8 @@ export type Outcome = "sent" | "exited" | "denied" | "unclear";
 
 /** What a schedule stops: a process, or all processes of a group. */
 export interface Target {
+  /** Gets ready to wait until disposed, so that one which exits at once is not noticed late. */
+  prepareWait?(): Disposable;
   /** Sends a signal, if it is still running. */
   send(signal: Deno.Signal): Outcome;
   /** Waits until it has exited, for at most `timeoutMs`; 0 checks once. */
@@ -57,6 +60,7 @@ const LEAVE_STOPPED: readonly Deno.Signal[] = [
 /** Returns one process as the target of a schedule. Hold it as long as the schedule runs. */
 export function processTarget(process: Process): Target {
   return {
+    prepareWait: preparePidfd,
     send: (signal) => sendSignal(process, signal),
     waitForExit: (timeoutMs) => waitForExit(process, timeoutMs),
     isStopped: () => isStopped(process),
@@ -74,6 +78,7 @@ export async function runSchedule(
   watcher: Watcher = {},
 ): Promise<Ending> {
   let last: Deno.Signal | undefined;
+  using _ready = target.prepareWait?.();
   for (const [index, { signal, waitMs }] of steps.entries()) {
     const outcome = target.send(signal);
     if (outcome === "exited") return { kind: "exited", last };
