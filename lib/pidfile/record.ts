@@ -5,10 +5,10 @@
  *
  *     PID START BOOT NAMESPACE DIRECTORIES MTIME PATH
  *
- * with START the process's start in clock ticks since the machine's boot (-1 if there was no such process), BOOT
- * the boot id, NAMESPACE the inode of the PID namespace, DIRECTORIES those of the directories that
- * others can change, MTIME the pidfile's modification time (milliseconds since 1970), and PATH the
- * path that was claimed, with its symlinks resolved.
+ * with START the process's start in clock ticks since the machine's boot (-1 if there was no such
+ * process), BOOT the boot id, NAMESPACE the inode of the PID namespace, DIRECTORIES those of the
+ * directories that others can change, MTIME the pidfile's modification time (milliseconds since
+ * 1970), and PATH the path that was claimed, with its symlinks resolved.
  *
  * Why not a symlink: its owner and its text are read by two system calls. In a directory that
  * another user can write, a symlink of root's and one of their own can trade places in between. An
@@ -122,9 +122,9 @@ function areSame(one: string, other: string): boolean {
 }
 
 /**
- * Returns whether a pidfile with this modification time has the content that was claimed: its own file, or
- * a copy that kept the time, whose inode is another one. An archive may keep whole seconds only; a
- * later change has a later time.
+ * Returns whether a pidfile with this modification time has the content that was claimed: its own
+ * file, or a copy that kept the time, whose inode is another one. An archive may keep whole seconds
+ * only; a later change has a later time.
  */
 function isTimeOf(modified: number, claimed: number): boolean {
   return modified === claimed || modified === Math.floor(claimed / 1_000) * 1_000;
