@@ -5,12 +5,13 @@
  * path still names that file.
  */
 import { delay } from "@std/async/delay";
-import { errnoOf, toCommandError, withHint } from "../errors.ts";
+import { CommandError, errnoOf, toCommandError, withHint } from "../errors.ts";
 import { judge, type Verdict } from "../process/identity.ts";
 import type { Pid } from "../process/pid.ts";
 import { descriptorPath } from "../process/proc.ts";
 import { shellQuote } from "../shell_quote.ts";
 import { type Content, MAX_PIDFILE_BYTES, parseContent } from "./content.ts";
+import { closeDescriptor, O_NONBLOCK, O_TRUNC, O_WRONLY, openDescriptor } from "./libc.ts";
 import { lockFile } from "./lock.ts";
 import { findPlace, type Place, type Spot, type Way } from "./place.ts";
 import { type ClaimRecord, readRecord, removeRecord } from "./record.ts";
@@ -172,20 +173,26 @@ async function locked(place: Place, opened: Opened): Promise<LockedPidfile> {
     state,
     write: (pid) => writePid(place, opened, state, pid),
     remove: () => {
-      // The record first: once the pidfile has gone, the next claim may write its own.
+      // The content first, because without its record the PID could seem to be a later process's.
+      // The name last: once that has gone, the next claim may write its own record.
+      const isEmptied = state.stat.links === 1 && emptyFile(opened.file);
       removeRecord(place);
-      return removeOrEmpty(place, opened.file);
+      return removeOrEmpty(place, opened.file, isEmptied);
     },
   };
 }
 
-function removeOrEmpty({ path, at }: Spot, file: Deno.FsFile): "removed" | "emptied" {
+function removeOrEmpty(
+  { path, at }: Spot,
+  file: Deno.FsFile,
+  isEmptied: boolean,
+): "removed" | "emptied" {
   try {
     Deno.removeSync(at);
     return "removed";
   } catch (error) {
     const isForbidden = ["EACCES", "EPERM", "EBUSY"].includes(errnoOf(error) ?? "");
-    if (isForbidden && emptyFile(file)) return "emptied";
+    if (isEmptied || (isForbidden && emptyFile(file))) return "emptied";
     throw toCommandError(`cannot remove ${shellQuote(path)}`, error);
   }
 }
@@ -195,22 +202,43 @@ function emptyFile(file: Deno.FsFile): boolean {
   try {
     const descriptor = descriptorPath(file);
     if (descriptor === undefined) return false;
-    Deno.openSync(descriptor, { write: true, truncate: true }).close();
+    // A lease of the file's owner would block it.
+    const fd = openDescriptor(descriptor, O_WRONLY | O_TRUNC | O_NONBLOCK);
+    if (fd < 0) return false;
+    closeDescriptor(fd);
     return true;
   } catch {
     return false;
   }
 }
 
+/** How often a pidfile is read that changes every time. */
+const MAX_READS = 10;
+
+/**
+ * Reads the content and the record that belongs to it. A claim and a kill empty the file before they
+ * change the record: if the file has not changed after the record was read, the two are a pair.
+ */
 async function readState(place: Place, file: Deno.FsFile): Promise<ExistingPidfile> {
-  const { stat, content } = withHint(`cannot read ${shellQuote(place.path)}`, () => {
-    // stat(2) first: what is written after it shows as a change.
-    const stat = fileStatOf(file.statSync());
-    return { stat, content: parseContent(readBytes(file, MAX_PIDFILE_BYTES + 1)) };
-  });
-  const record = content.kind === "pid" ? await readRecord(place, stat) : undefined;
-  const isForContent = content.kind === "pid" && record?.identity.pid === content.pid;
-  return { ...content, stat, way: place, record: isForContent ? record : undefined };
+  const name = shellQuote(place.path);
+  const readAll = <T>(read: () => T): T => withHint(`cannot read ${name}`, read);
+  for (let reads = 1; reads <= MAX_READS; reads++) {
+    const { stat, content } = readAll(() => {
+      // stat(2) first: what is written after it shows as a change.
+      const stat = fileStatOf(file.statSync());
+      file.seekSync(0, Deno.SeekMode.Start);
+      return { stat, content: parseContent(readBytes(file, MAX_PIDFILE_BYTES + 1)) };
+    });
+    if (content.kind !== "pid") return { ...content, stat, way: place, record: undefined };
+    const record = await readRecord(place, stat);
+    const { size, mtime } = readAll(() => fileStatOf(file.statSync()));
+    if (size !== stat.size || mtime !== stat.mtime) continue;
+    const isForContent = record?.identity.pid === content.pid;
+    return { ...content, stat, way: place, record: isForContent ? record : undefined };
+  }
+  throw new CommandError(
+    `cannot read ${name}: another process keeps changing it; find it with: fuser -v ${name}`,
+  );
 }
 
 function fileStatOf({ dev, ino, size, mtime, uid, gid, mode, nlink }: Deno.FileInfo): FileStat {

@@ -28,8 +28,8 @@ export interface Written {
  *
  * A new file takes the place of the old one by rename(2), after the record was written: no reader
  * ever sees a part of a number, two numbers in one, or a PID without its record. (read(2) is not
- * atomic against write(2): 17 written over 2147483647 has been read as 1747483647.) A full disk or
- * a crash keeps the old content.
+ * atomic against write(2): 17 written over 2147483647 has been read as 1747483647.) A full disk
+ * keeps the old content; a crash keeps it too, or leaves an empty file.
  *
  * @param old the pidfile as it was when it was locked
  * @throws {CommandError} it cannot be written
@@ -77,7 +77,7 @@ function writeAndRecord(
       removeRecord(place);
     }
   };
-  if (!replaceFile(place, old.stat, pid, record)) {
+  if (!replaceFile(place, file, old.stat, pid, record)) {
     if (old.stat.links > 1) {
       throw new CommandError(
         `${shellQuote(place.path)}: has a hard link by another name; remove that`,
@@ -108,6 +108,7 @@ function writeAndRecord(
  */
 function replaceFile(
   place: Place,
+  locked: Deno.FsFile,
   old: FileStat,
   pid: Pid,
   record: (replacement: Deno.FsFile) => void,
@@ -125,6 +126,9 @@ function replaceFile(
       isFull = old.size > 0 && FULL.includes(errnoOf(error) ?? "");
       throw error;
     }
+    // Without its record the old PID could seem to be a later process's. A file that has another
+    // name too is not ours to empty.
+    if (old.size > 0 && old.links === 1) locked.truncateSync(0);
     record(file);
     Deno.renameSync(temporary, place.at);
     return true;

@@ -476,6 +476,30 @@ time.sleep(600)`;
   });
 });
 
+/** Gives the pidfile another time again and again, faster than it can be read. */
+const TOUCH = `
+import itertools, os
+print("ready", flush=True)
+for second in itertools.count(): os.utime("web.pid", (second, second))
+`;
+testAsRoot("a pidfile whose time its owner changes all the time holds no command up", async () => {
+  using dir = new TempDir();
+  await using job = new Job();
+  const path = nobodysDir(dir, job.pid);
+  await using _owner = await nobodysPython(dir, TOUCH);
+  const refusal = `cannot read ${path}: another process keeps changing it; find it with: fuser -v`;
+  // Where the owner gets no turn for a moment, the pidfile is read, and then not trusted.
+  const refused = new RegExp(`${refusal}|is owned by nobody|may not be the process`);
+  await until(async () => {
+    const begin = performance.now();
+    const result = await sipid("kill", "--pid-file", path);
+    assertLess(performance.now() - begin, SLACK_MS);
+    expectResult(result, { code: 1, stderr: refused });
+    return result.stderr.includes(refusal);
+  }, "it is read while it changes");
+  assert(isRunning(job.pid));
+});
+
 testAsRoot(
   "a record planted in a sticky directory is replaced by root's, and ignored elsewhere",
   async () => {

@@ -439,3 +439,38 @@ Deno.test("between time namespaces that differ by a fraction of a tick a claim i
   });
   assertEquals(isRunning(job.pid), true);
 });
+
+/** A stale pidfile, whose PID another process of the same program has by now. */
+const RECYCLED = `
+  spawn; first=$pid
+  sipid claim --pid $pid --pid-file web.pid; end $pid; recycle $first; unrelated=$pid
+  # Runs sipid until its first call of statx(2) or unlink(2) on the record, and stops it there.
+  stop_at() {
+    call=$1; shift
+    strace -f -o log -P "$PWD/.web.pid.claim" -e inject=$call:signal=STOP:when=1 \\
+      "$SIPID" "$@" --pid-file web.pid --exec /bin/sleep >&2 & tracer=$!
+    until grep -q 'stopped by SIGSTOP' log; do sleep 0.01; done
+  }
+  continue_it() { kill -CONT $(sed -n 's/^\\([0-9]*\\) .*stopped by.*/\\1/p' log | head -1); wait $tracer; }`;
+const MIDWAY: Record<string, string> = {
+  // kill has read the PID and not yet the record.
+  "a claim replaces": `
+    stop_at statx kill
+    spawn; sipid claim --pid $pid --pid-file web.pid --exec /bin/sleep
+    status=0; continue_it || status=$?`,
+  // One kill has removed the record and not yet the pidfile.
+  "a kill removes": `
+    stop_at unlink kill
+    status=0; sipid kill --pid-file web.pid --exec /bin/sleep || status=$?
+    continue_it`,
+};
+for (const [what, script] of Object.entries(MIDWAY)) {
+  Deno.test(`kill signals no unrelated process while ${what} the claim record`, async () => {
+    using dir = new TempDir();
+    const { stdout, stderr } = await inPidNamespace(
+      dir,
+      `${RECYCLED}\n${script}\npid=$unrelated; seen kill $status`,
+    );
+    assertEquals(stdout, "kill: exit 0, running\n", stderr);
+  });
+}

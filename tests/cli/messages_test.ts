@@ -660,7 +660,7 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
       "sipid claim: cannot create directory new: read-only file system; use a path on a writable file system",
     ],
     [
-      "inject 'unlink:error=EROFS' stale.pid sipid kill --pid-file stale.pid",
+      "ln stale.pid second.pid; inject 'unlink:error=EROFS' stale.pid sipid kill --pid-file stale.pid",
       "sipid kill: cannot remove stale.pid: read-only file system; use a path on a writable file system",
     ],
     [
@@ -959,6 +959,8 @@ const UNPROVOKED: Readonly<Record<string, string>> = {
   "…: has a hard link by another name; remove that": "see attacks_test.ts",
   "…: too many symlinks on the way": "the kernel refuses such a path before",
   "cannot open …: another process holds it up, with a lease or by replacing it; find it with: fuser -v …":
+    "see attacks_test.ts",
+  "cannot read …: another process keeps changing it; find it with: fuser -v …":
     "see attacks_test.ts",
   "…: is owned by …, …": "see trust_test.ts",
   "… is still running after …; no permission to signal …; …; run this as root":
