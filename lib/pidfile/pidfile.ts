@@ -13,7 +13,7 @@ import { shellQuote } from "../shell_quote.ts";
 import { type Content, MAX_PIDFILE_BYTES, parseContent } from "./content.ts";
 import { closeDescriptor, O_NONBLOCK, O_TRUNC, O_WRONLY, openDescriptor } from "./libc.ts";
 import { lockFile } from "./lock.ts";
-import { findPlace, type Place, type Spot, type Way } from "./place.ts";
+import { findPlace, isOurs, type Place, type Spot, type Way } from "./place.ts";
 import { type ClaimRecord, readRecord, removeRecord } from "./record.ts";
 import { isNamedBy, type Opened, openRegularFile, readBytes } from "./regular_file.ts";
 import { writePid, type Written } from "./write.ts";
@@ -202,7 +202,11 @@ function emptyFile(file: Deno.FsFile): boolean {
   try {
     const descriptor = descriptorPath(file);
     if (descriptor === undefined) return false;
-    // A lease of the file's owner would block it.
+    if (isOurs(file.statSync().uid ?? 0)) {
+      Deno.openSync(descriptor, { write: true, truncate: true }).close();
+      return true;
+    }
+    // A lease of the file's owner would block that.
     const fd = openDescriptor(descriptor, O_WRONLY | O_TRUNC | O_NONBLOCK);
     if (fd < 0) return false;
     closeDescriptor(fd);

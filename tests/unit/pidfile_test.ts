@@ -145,7 +145,7 @@ Deno.test("withLock() never works on a file that is replaced while it waits for 
   assertEquals(Deno.readTextFileSync(path), "17");
 });
 
-Deno.test("a reader never sees anything but the old PID or the new one", async () => {
+Deno.test("a reader never sees anything but the old PID, the new one or an empty file", async () => {
   using dir = new TempDir();
   const path = dir.write("web.pid", "1234567890");
   const pids = ["1234567890", "17", "2147483647", "4", "31415"].map((text) => parsePid(text)!);
@@ -154,11 +154,11 @@ Deno.test("a reader never sees anything but the old PID or the new one", async (
     const seen = new Promise<string[]>((resolve) => reader.onmessage = ({ data }) => resolve(data));
     reader.postMessage(path);
     for (let round = 0; round < 2_000; round++) {
-      await withLock(path, { create: false }, (file) => file.write(pids[round % pids.length]!));
+      await withLock(path, { create: true }, (file) => file.write(pids[round % pids.length]!));
     }
     Deno.removeSync(path);
     for (const content of await seen) {
-      assert(pids.map(String).includes(content), JSON.stringify(content));
+      assert(["", ...pids.map(String)].includes(content), JSON.stringify(content));
     }
   } finally {
     reader.terminate();
