@@ -4,13 +4,13 @@ import { parse } from "./lib/cli/args.ts";
 import { PROGRAM_FLAGS } from "./lib/cli/command.ts";
 import * as output from "./lib/cli/output.ts";
 import { CommandError, UsageError } from "./lib/errors.ts";
-import { invokedAs } from "./lib/process/process.ts";
+import { invokedAs } from "./lib/process/invoked_as.ts";
 
 /** Runs sipid and returns its exit status. */
 async function main(args: readonly string[]): Promise<number> {
-  // Called as pidproxy, through a link, sipid takes the place of Supervisor's program.
-  const [first, ...rest] = invokedAs() === "pidproxy" ? ["pidproxy", ...args] : args;
   try {
+    // Called as pidproxy, through a link, sipid takes the place of Supervisor's program.
+    const [first, ...rest] = invokedAs() === "pidproxy" ? ["pidproxy", ...args] : args;
     if (first === undefined) {
       output.writeStderr(await programHelp());
       return 2;

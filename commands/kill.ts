@@ -110,7 +110,7 @@ async function killByPidfile(values: Values<typeof flags>): Promise<number> {
   }
   if (found.warning !== undefined) info(`warning: ${found.warning}`);
   const steps = values.schedule ?? stepsOf(values);
-  const { planOf, stop } = await import("../lib/pidfile/stop.ts");
+  const { planOf, stop } = await import("../lib/pidfile/live.ts");
   if (isDryRun) {
     planOf(found, steps, path).forEach(plan);
     return 0;

@@ -3,6 +3,7 @@ import { command, type Definition, flagSwitch } from "../lib/cli/command.ts";
 import { info, writeStdout } from "../lib/cli/output.ts";
 import { formatDuration } from "../lib/duration.ts";
 import { CommandError, errnoOf, toCommandError } from "../lib/errors.ts";
+import { invalidFact } from "../lib/pidfile/content.ts";
 import { readAndJudge } from "../lib/pidfile/pidfile.ts";
 import { findDistrust } from "../lib/pidfile/trust.ts";
 import { explain } from "../lib/process/identity.ts";
@@ -59,7 +60,6 @@ async function find(path: string, exec: string | undefined): Promise<Status> {
       return { state: "dead", pid: undefined, reason: `empty pidfile ${shellQuote(path)}` };
     }
     if (state.kind === "invalid") {
-      const { invalidFact } = await import("../lib/pidfile/invalid.ts");
       const reason = `${shellQuote(path)}: ${invalidFact(state)}`;
       return { state: "unknown", pid: undefined, reason };
     }

@@ -2,7 +2,7 @@
 import { delay } from "@std/async/delay";
 import { poll } from "@std/async/poll";
 import { CommandError } from "../errors.ts";
-import { invalidFact } from "../pidfile/invalid.ts";
+import { invalidFact } from "../pidfile/content.ts";
 import { readAndJudge, readPidfile } from "../pidfile/pidfile.ts";
 import { findDistrust } from "../pidfile/trust.ts";
 import { explain } from "../process/identity.ts";

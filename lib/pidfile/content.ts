@@ -1,5 +1,6 @@
 /** What the bytes of a pidfile mean. */
 import { parsePid, type Pid } from "../process/pid.ts";
+import { printable } from "../shell_quote.ts";
 
 /** What a pidfile contains. */
 export type Content =
@@ -44,6 +45,17 @@ export function parseContent(bytes: Uint8Array): Content {
   return pid === undefined
     ? { kind: "invalid", foreign, start: excerpt(bytes) }
     : { kind: "pid", pid, foreign };
+}
+
+/**
+ * Returns what is wrong with a pidfile whose content is `invalid`, to follow its name: how it begins,
+ * and its size in bytes.
+ */
+export function invalidFact(
+  { start, stat: { size } }: { readonly start: string; readonly stat: { readonly size: number } },
+): string {
+  const quoted = printable(JSON.stringify(start));
+  return `does not contain a valid pid: it begins with ${quoted} (${size} bytes)`;
 }
 
 /** One character for each byte. A TextDecoder's first use would take longer than all the rest. */

@@ -7,6 +7,7 @@ import { explain } from "../process/identity.ts";
 import { describe, type HeldProcess, holdProcess } from "../process/process.ts";
 import type { Target } from "../process/run_schedule.ts";
 import { shellQuote } from "../shell_quote.ts";
+import { invalidFact } from "./content.ts";
 import { type PidfileState, readAndJudge } from "./pidfile.ts";
 
 /** What a pidfile names, as far as it may be signalled. */
@@ -58,7 +59,7 @@ export async function findTarget(
   if (state.kind === "missing") return nothing("does not exist");
   if (state.kind === "empty") return nothing("is empty");
   if (state.kind === "invalid") {
-    throw (await import("./invalid.ts")).invalidPidfile(path, state, "nothing was signalled; ");
+    throw invalid(path, invalidFact(state), "nothing was signalled; ");
   }
   if (verdict.kind === "unclear") {
     throw new CommandError(
@@ -71,12 +72,12 @@ export async function findTarget(
   // 2. Hold it: from here on no other process is taken for it.
   const process = verdict.kind === "own" ? holdProcess(verdict.process) : undefined;
   if (process === undefined) {
-    if (isGroup) (await import("./signallable.ts")).refuseLeaderless(path, state);
+    if (isGroup) (await import("./live.ts")).refuseLeaderless(path, state);
     return nothing(`process ${state.pid} is not running`);
   }
   try {
     // 3. Ask whether the pidfile can be trusted with it.
-    const { trustedTarget } = await import("./signallable.ts");
+    const { trustedTarget } = await import("./live.ts");
     const trusted = trustedTarget(path, state, process, isGroup);
     return { kind: "signallable", state, ...trusted, ...release(process) };
   } catch (error) {
@@ -112,7 +113,7 @@ export async function findRunning(
   if (state.kind === "missing") return nothing("does not exist");
   if (state.kind === "empty") return nothing("is empty");
   if (state.kind === "invalid") {
-    throw (await import("./invalid.ts")).invalidPidfile(path, state, "");
+    throw invalid(path, invalidFact(state), "");
   }
   if (verdict.kind === "unclear" && verdict.isElsewhere) {
     throw new CommandError(`${shellQuote(path)}: ${explain(verdict)}; ${verdict.hint}`);
@@ -122,7 +123,7 @@ export async function findRunning(
   }
   const process = verdict.kind === "none" ? undefined : holdProcess(verdict.process);
   if (process === undefined && !isGroup) return nothing(`process ${state.pid} is not running`);
-  const { choose, leftovers } = await import("./signallable.ts");
+  const { choose, leftovers } = await import("./live.ts");
   if (process === undefined) {
     const target = leftovers(state);
     const name = `process group ${state.pid}`;
@@ -141,4 +142,11 @@ const UNHELD = { [Symbol.dispose](): void {} };
 
 function release(process: HeldProcess): Disposable {
   return { [Symbol.dispose]: () => process[Symbol.dispose]() };
+}
+
+function invalid(path: string, fact: string, consequence: string): CommandError {
+  return new CommandError(
+    `${shellQuote(path)}: ${fact}; ${consequence}` +
+      "inspect the file and remove it if its process has exited",
+  );
 }

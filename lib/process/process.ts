@@ -250,8 +250,3 @@ export function effectiveUser(): number {
   // deno-lint-ignore no-process-global -- an import would cost every start a tenth of its time
   return process.geteuid!();
 }
-
-/** Returns the name this program was called by, without directories: that of a link, perhaps. */
-export function invokedAs(): string | undefined {
-  return readProc("self/cmdline")?.split("\0", 1)[0]?.split("/").at(-1);
-}

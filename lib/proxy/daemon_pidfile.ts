@@ -1,6 +1,6 @@
 /** The pidfile of a daemon that a command puts in the background: which process it means. */
 import { CommandError } from "../errors.ts";
-import { invalidFact } from "../pidfile/invalid.ts";
+import { invalidFact } from "../pidfile/content.ts";
 import {
   type ExistingPidfile,
   isUnchanged,
