@@ -110,8 +110,14 @@ function untrustedComponent(
       hint: `chown root ${place}, or keep the pidfile in a directory of root's`,
     };
   }
-  // In a sticky directory, such as /tmp, only an entry's owner can replace it.
-  if (isSymlink || (mode & STICKY) !== 0) return undefined;
+  if (isSymlink) return undefined;
+  if ((mode & STICKY) !== 0) {
+    if (!canReceive(at, mode, state)) return undefined;
+    return {
+      fact: `${name}: may have been moved to ${place} (mode ${octal(mode)}) by another user`,
+      hint: "write the pidfile with sipid claim, or keep it in a directory of root's",
+    };
+  }
   if ((mode & OTHERS_WRITE) !== 0) {
     return {
       fact: `${name}: can be replaced by any user (${place} has mode ${octal(mode)})`,
@@ -129,12 +135,27 @@ function untrustedComponent(
 }
 
 /**
+ * In a sticky directory, such as /tmp, only an entry's owner can replace it. But whoever can write
+ * another directory can move a pidfile of root's from there, to a name that is free. (Not a
+ * directory: that takes the permission to write it.)
+ */
+function canReceive(
+  directory: string,
+  mode: number,
+  { way: { resolved }, record, stat: { uid } }: ExistingPidfile,
+): boolean {
+  const isItsOwn = directory === (resolved.slice(0, resolved.lastIndexOf("/")) || "/");
+  return isItsOwn && (mode & (GROUP_WRITE | OTHERS_WRITE)) !== 0 && uid === 0 &&
+    record?.isByThisPath !== true;
+}
+
+/**
  * Who can write a directory, such as the members of the group of BOSH's /var/vcap/sys/run (0770
  * root:vcap), can move pidfiles there, but not write one for another owner. So they have no choice
  * of process where the claim record says that this process was claimed here, by this very path; that
  * holds for a directory's owner too. A group's members have none either where the pidfile's owner
- * is not root, since it then names a process of that owner, and where the process belongs to their
- * group's own user.
+ * is not root, since it then names a process of that owner, and where the process is the user's of
+ * whom the group has the name or the number.
  */
 function isSafeForGroup(
   gid: number,
@@ -143,7 +164,8 @@ function isSafeForGroup(
 ): boolean {
   if (record?.isByThisPath === true || uid !== 0) return true;
   const { group, real } = users() ?? {};
-  return group === gid && real !== 0 && !isAnyoneOutside(gid);
+  if (real === undefined || real === 0 || group !== gid || isAnyoneOutside(gid)) return false;
+  return real === gid || userName(real) === groupName(gid);
 }
 
 function butNot(target: Process, uid: number): string {

@@ -500,6 +500,31 @@ testAsRoot("a pidfile whose time its owner changes all the time holds no command
   assert(isRunning(job.pid));
 });
 
+for (const how of ["written by its daemon", "claimed"]) {
+  testAsRoot(`root's pidfile, ${how}, that is moved to a sticky directory is refused`, async () => {
+    using dir = new TempDir();
+    await using job = new Job();
+    const [theirs, sticky] = [dir.file("theirs"), dir.file("sticky")];
+    for (const path of [theirs, sticky]) Deno.mkdirSync(path);
+    Deno.chmodSync(dir.path, 0o755);
+    Deno.chmodSync(sticky, 0o1777);
+    Deno.chownSync(theirs, NOBODY, NOBODY);
+    const pidfile = `${theirs}/daemon.pid`;
+    if (how === "claimed") await sipid("claim", "--pid", String(job.pid), "--pid-file", pidfile);
+    else Deno.writeTextFileSync(pidfile, String(job.pid));
+    const moved = await asNobody("sh", [
+      "-c",
+      `mv ${pidfile} ${sticky}/web.pid; mv ${theirs}/.daemon.pid.claim ${sticky}/.web.pid.claim; true`,
+    ]);
+    assertEquals(moved.code, 0);
+    expectResult(await sipid("kill", "--pid-file", `${sticky}/web.pid`), {
+      code: 1,
+      stderr: `may have been moved to ${sticky} (mode 1777) by another user; process ${job.pid} `,
+    });
+    assert(isRunning(job.pid));
+  });
+}
+
 testAsRoot(
   "a record planted in a sticky directory is replaced by root's, and ignored elsewhere",
   async () => {

@@ -213,6 +213,10 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
       "sipid kill: d/web.pid: can be replaced by any user (DIR/d has mode 0777); process PID (sleep) was not signalled; chmod o-w DIR/d",
     ],
     [
+      "mkdir d; chmod 1777 d; cp web.pid d; $AS_ROOT sipid kill --pid-file d/web.pid",
+      "sipid kill: d/web.pid: may have been moved to DIR/d (mode 1777) by another user; process PID (sleep) was not signalled; write the pidfile with sipid claim, or keep it in a directory of root's",
+    ],
+    [
       "ln web.pid other.pid; $AS_ROOT sipid kill --pid-file web.pid",
       "sipid kill: web.pid: has a hard link by another name; process PID (sleep) was not signalled; remove that",
     ],

@@ -62,9 +62,24 @@ const CASES: Case[] = [
     refusal: "can be replaced by any user (",
   },
   {
-    what: "a pidfile in a sticky directory",
+    what: "a claimed pidfile in a sticky directory",
     arrange: (dir) => Deno.chmodSync(dir.path, 0o1777),
+    claim: "web.pid",
     refusal: undefined,
+  },
+  {
+    what: "another user's pidfile for their process, in a sticky directory",
+    arrange: (dir, path) => {
+      Deno.chmodSync(dir.path, 0o1777);
+      chown(path);
+    },
+    refusal: undefined,
+    job: nobodysJob,
+  },
+  {
+    what: "root's pidfile in a sticky directory, which another user may have moved there",
+    arrange: (dir) => Deno.chmodSync(dir.path, 0o1777),
+    refusal: "may have been moved to ",
   },
   {
     what: "root's pidfile for root's process in a directory that a group can write",
@@ -78,10 +93,19 @@ const CASES: Case[] = [
     refusal: undefined,
   },
   {
-    what: "root's pidfile for a process of the group that can write the directory",
+    what: "root's pidfile for a process of the user of the group that can write the directory",
     arrange: shareWithGroup,
     refusal: undefined,
     job: nobodysJob,
+  },
+  {
+    what: "root's pidfile for another user's process of the group that can write the directory",
+    arrange: shareWithGroup,
+    refusal: "can be replaced by group nogroup (",
+    job: () =>
+      job(
+        isRoot ? ["setpriv", `--reuid=${NOBODY - 1}`, `--regid=${NOBODY}`, "--clear-groups"] : [],
+      ),
   },
   {
     what: "another user's pidfile for their process, in a directory that a third group can write",
