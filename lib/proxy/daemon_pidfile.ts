@@ -9,7 +9,7 @@ import {
   readPidfile,
 } from "../pidfile/pidfile.ts";
 import { refuseDirectory } from "../pidfile/place.ts";
-import { findDistrust } from "../pidfile/trust.ts";
+import { type Distrust, findDistrust } from "../pidfile/trust.ts";
 import { explain } from "../process/identity.ts";
 import type { Pid } from "../process/pid.ts";
 import {
@@ -56,8 +56,8 @@ export class DaemonPidfile {
   /** The last content that was believed, and its process; undefined if that had exited. */
   #known: { readonly state: NamedPidfile; readonly process: HeldProcess | undefined } | undefined;
 
-  /** The processes that were believed and may be running. */
-  #held: HeldProcess[] = [];
+  /** The processes that were believed and may be running, and the content that named each. */
+  readonly #held = new Map<HeldProcess, NamedPidfile>();
 
   private constructor(path: string, before: PidfileState | undefined) {
     this.#path = path;
@@ -135,20 +135,26 @@ export class DaemonPidfile {
       return { kind: "none", reason: `${distrust.fact}; ${distrust.hint}` };
     }
     // A pidfile that was written again may mean the process that is held already.
-    const known = this.#held.find((process) => process.pid === pid && isRunning(process));
-    return this.#believe(state, known ?? this.#hold(verdict.process)) ?? exited;
+    const known = [...this.#held.keys()]
+      .find((process) => process.pid === pid && isRunning(process));
+    const process = known ?? holdProcess(verdict.process);
+    if (process !== undefined) this.#held.set(process, state);
+    return this.#believe(state, process) ?? exited;
   }
 
   /** Forgets a process that has exited; the caller disposes it. */
   forget(exited: HeldProcess): void {
     if (this.#known?.process === exited) this.#known = { ...this.#known, process: undefined };
-    this.#held = this.#held.filter((process) => process !== exited);
+    this.#held.delete(exited);
   }
 
-  #hold(process: Process): HeldProcess | undefined {
-    const held = holdProcess(process);
-    if (held !== undefined) this.#held.push(held);
-    return held;
+  /**
+   * Returns why a daemon must not be signalled on the word of the pidfile; undefined if it may. Ask
+   * before each signal: it may since have started a program of another user.
+   */
+  distrust(daemon: HeldProcess): Distrust | undefined {
+    const state = this.#held.get(daemon);
+    return state && isRunning(daemon) ? findDistrust(this.#path, state, daemon) : undefined;
   }
 
   #isOld(state: ExistingPidfile): boolean {

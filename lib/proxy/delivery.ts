@@ -2,7 +2,7 @@
 import { error, info } from "../cli/output.ts";
 import { describe, type HeldProcess, isRunning, isStopped } from "../process/process.ts";
 import { hasHandler, sendSignal, stopSelf } from "../process/signals.ts";
-import type { Sighting } from "./daemon_pidfile.ts";
+import type { DaemonPidfile, Sighting } from "./daemon_pidfile.ts";
 import type { Daemons } from "./daemons.ts";
 import { STOP_SIGNALS, SUSPEND_SIGNALS } from "./forwarded.ts";
 import type { Groups } from "./groups.ts";
@@ -19,6 +19,7 @@ export interface Arrival {
 /** The signals of one run of pidproxy, from their arrival until each is sent or reported. */
 export class Delivery {
   readonly #command: HeldProcess;
+  readonly #pidfile: DaemonPidfile;
   readonly #daemons: Daemons;
   readonly #groups: Groups;
   readonly #stopSignals: readonly Deno.Signal[];
@@ -41,12 +42,14 @@ export class Delivery {
   constructor(
     arrived: Arrival[],
     command: HeldProcess,
+    pidfile: DaemonPidfile,
     daemons: Daemons,
     groups: Groups,
     stopSignals: readonly Deno.Signal[],
   ) {
     this.#arrived = arrived;
     this.#command = command;
+    this.#pidfile = pidfile;
     this.#daemons = daemons;
     this.#groups = groups;
     this.#stopSignals = [...STOP_SIGNALS, ...stopSignals];
@@ -165,6 +168,11 @@ export class Delivery {
       // A command that the pidfile names is the daemon itself.
       this.#isDaemonToBeAsked = to === this.#command && this.#daemons.named !== to;
       this.#groups.readMembers(to);
+    }
+    const distrust = this.#pidfile.distrust(to);
+    if (distrust !== undefined) {
+      error(`${distrust.fact}; ${signal} was not sent; ${distrust.hint}`);
+      return "denied";
     }
     const outcome = sendSignal(to, signal);
     // With a signal pending it forks no more, and nothing is reaped before the next await.

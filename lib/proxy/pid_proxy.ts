@@ -101,6 +101,7 @@ export class PidProxy {
     this.#delivery = new Delivery(
       this.#arrived,
       this.#command,
+      this.#pidfile,
       this.#daemons,
       this.#groups,
       stopSignals,
@@ -182,6 +183,11 @@ export class PidProxy {
     for (const process of new Set([...command, ...this.#daemons.all])) {
       if (this.#killed.has(process)) continue;
       this.#killed.add(process);
+      const distrust = this.#pidfile.distrust(process);
+      if (distrust !== undefined) {
+        error(`${distrust.fact}; SIGKILL was not sent; ${distrust.hint}`);
+        continue;
+      }
       const { target, name } = this.#groups.targetOf(process) ??
         { target: processTarget(process), name: describe(process) };
       info(`${name} is still running after ${formatDuration(this.#options.graceMs!)}`);

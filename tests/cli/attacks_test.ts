@@ -1,6 +1,7 @@
 /** What another user may try: to have root signal a process, to hold root up, to forge a claim. */
 import { assert, assertEquals, assertLess, assertMatch } from "@std/assert";
 import { inPidNamespace } from "../namespaces.ts";
+import { Proxied } from "../proxied.ts";
 import { elapsed, traced } from "../strace.ts";
 import {
   asNobody,
@@ -523,6 +524,42 @@ for (const how of ["written by its daemon", "claimed"]) {
     });
     assert(isRunning(job.pid));
   });
+}
+
+/** A daemon of nobody's that becomes root's, as with sudo(8): nobody may start that, not signal it. */
+const BECOMES_ROOTS = `
+  dir=$1; chown nobody $dir; cp /usr/bin/setpriv $dir/suid; chmod 4755 $dir/suid
+  setpriv --reuid=nobody --regid=nogroup --clear-groups setsid sh -c '
+    trap "exec $1/suid --reuid=0 sleep 600" USR1
+    echo $$ > $1/daemon.pid; echo "daemon $$"; echo ready
+    while :; do sleep 0.01; done' sh $dir &`;
+for (const group of [[], ["--group"]]) {
+  testAsRoot(
+    `${["pidproxy", ...group].join(" ")} does not signal a daemon that has become root's`,
+    async () => {
+      await using proxied = await Proxied.start(
+        (path) => ["sh", "-c", BECOMES_ROOTS, "sh", path.slice(0, path.lastIndexOf("/"))],
+        { flags: ["--wait", "5s", "--grace-period", "100ms", ...group] },
+      );
+      const daemon = await proxied.daemonPid();
+      await proxied.followed();
+      Deno.kill(daemon, "SIGUSR1");
+      const isRoots = (): boolean =>
+        /^Uid:\t0\t/m.test(readIfExists(`/proc/${daemon}/status`) ?? "");
+      await until(isRoots, "it is root's");
+      proxied.running.kill("SIGTERM");
+      for (const signal of ["SIGTERM", "SIGKILL"]) {
+        await proxied.logged(
+          new RegExp(
+            `is owned by nobody, but process ${daemon} \\(sh\\) is not; ${signal} was not sent;`,
+          ),
+        );
+      }
+      assert(isRunning(daemon));
+      Deno.kill(daemon, "SIGKILL");
+      await proxied.result();
+    },
+  );
 }
 
 testAsRoot(

@@ -955,6 +955,8 @@ const UNPROVOKED: Readonly<Record<string, string>> = {
   "but … is not": "part of the former",
   "chown root …, or keep the pidfile in a directory of root's": "the hint of the former",
   "if that process is the service, chown root …; otherwise remove it": "a hint; see trust_test.ts",
+  "…; … was not sent; …": "see attacks_test.ts",
+  "…; SIGKILL was not sent; …": "see attacks_test.ts",
   "…: can be replaced by group … (… has mode …), which may not signal …":
     "takes a directory of another group; see trust_test.ts",
   "chmod g-w …, or write the pidfile with sipid claim": "the hint of the former",

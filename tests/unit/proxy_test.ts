@@ -4,6 +4,7 @@ import { flush } from "../../lib/cli/output.ts";
 import { readPidfile } from "../../lib/pidfile/pidfile.ts";
 import type { Pid } from "../../lib/process/pid.ts";
 import { findProcess, holdProcess } from "../../lib/process/process.ts";
+import { DaemonPidfile } from "../../lib/proxy/daemon_pidfile.ts";
 import { Daemons } from "../../lib/proxy/daemons.ts";
 import { type Arrival, Delivery } from "../../lib/proxy/delivery.ts";
 import { Groups } from "../../lib/proxy/groups.ts";
@@ -78,6 +79,7 @@ Deno.test("pidproxy looks every 10 ms while a signal is not dealt with, else not
 Deno.test("pidproxy does not stop itself while a stop request or SIGCONT waits", async () => {
   await using job = await Running.start("sh", ["-c", "echo ready; exec sleep 600"]);
   using command = holdProcess(findProcess(job.pid as Pid)!)!;
+  const pidfile = await DaemonPidfile.remember("p");
   const kill = Deno.kill;
   /** What SIGTSTP leads to if `next` arrives at once, or is reported only a turn later. */
   const killedBy = (next: readonly Deno.Signal[], isLate: boolean): string[] => {
@@ -86,7 +88,8 @@ Deno.test("pidproxy does not stop itself while a stop request or SIGCONT waits",
     try {
       const arrived: Arrival[] = [{ signal: "SIGTSTP", at: 0 }];
       const more = next.map((signal) => ({ signal, at: 100 }));
-      const delivery = new Delivery(arrived, command, new Daemons(() => {}), new Groups("p"), []);
+      const [daemons, groups] = [new Daemons(() => {}), new Groups("p")];
+      const delivery = new Delivery(arrived, command, pidfile, daemons, groups, []);
       if (!isLate) arrived.push(...more);
       delivery.forwardArrived({ kind: "none", reason: "no pidfile" }, true, 200);
       assert(delivery.hasArrived, "it takes another turn");
