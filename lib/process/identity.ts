@@ -1,6 +1,6 @@
 /** Whether the process that has a pidfile's PID now is the one the pidfile means. */
 import type { Pid } from "./pid.ts";
-import { bootId, pidNamespace, pidNamespaceExists, tickOffset } from "./proc.ts";
+import { bootId, isRunningBelow, pidNamespace, pidNamespaceExists, tickOffset } from "./proc.ts";
 import { describe, findProcess, type Process, startedAt } from "./process.ts";
 import { programPath, runsProgram } from "./program.ts";
 
@@ -125,10 +125,12 @@ function unclear(process: Process, reason: string, hint: string): Unclear {
 }
 
 /** Returns whether the PID of a claim means nothing here, but may mean a running process there. */
-function isClaimedElsewhere({ boot, namespace }: Identity): boolean {
+function isClaimedElsewhere({ pid, startTicks, boot, namespace }: Identity): boolean {
   const here = pidNamespace();
-  return here !== undefined && namespace !== here && boot === bootId() &&
-    pidNamespaceExists(namespace);
+  if (here === undefined || namespace === here || boot !== bootId()) return false;
+  const offset = tickOffset() ?? 0;
+  // To an ordinary user /proc shows the namespaces of their own processes only.
+  return pidNamespaceExists(namespace) || isRunningBelow(pid, startTicks + offset);
 }
 
 function judgeByRecord(process: Process, recorded: Identity): Verdict {

@@ -73,6 +73,11 @@ export function parseStat(text: string): Stat {
   };
 }
 
+/** A zombie has exited and waits to be reaped, unless other threads of it still run. */
+export function hasExited({ state, threads }: Stat): boolean {
+  return (state === "Z" || state === "X") && threads <= 1;
+}
+
 let isOurs: boolean | undefined;
 
 /** Returns whether /proc shows the processes that our kill(2) reaches, not another namespace's. */
@@ -112,11 +117,32 @@ export function pidNamespace(): number | undefined {
   return namespaceOf("self");
 }
 
-/** Returns whether processes of another PID namespace are known to exist. */
+/** Returns whether processes of another PID namespace are known to run. */
 export function pidNamespaceExists(namespace: number): boolean {
   if (namespace === INITIAL_PID_NAMESPACE) return true;
-  return namesInProc("/proc")
-    .some((name) => /^\d+$/.test(name) && namespaceOf(name) === namespace);
+  // Nothing runs in a namespace whose first process is a zombie.
+  return namesInProc("/proc").some((name) =>
+    /^\d+$/.test(name) && namespaceOf(name) === namespace && runningStat(name) !== undefined
+  );
+}
+
+function runningStat(process: string): Stat | undefined {
+  const text = readProc(`${process}/stat`);
+  const stat = text ? parseStat(text) : undefined;
+  return stat && !hasExited(stat) ? stat : undefined;
+}
+
+/**
+ * Returns whether a process that was started at this time, in clock ticks as /proc shows them, has
+ * this PID in a PID namespace below ours. Source: NSpid in proc_pid_status(5).
+ */
+export function isRunningBelow(pid: number, startTicks: number): boolean {
+  return namesInProc("/proc").some((name) => {
+    if (!/^\d+$/.test(name)) return false;
+    const [, below] = /^NSpid:\t\d+\t(.+)$/m.exec(readProc(`${name}/status`) ?? "") ?? [];
+    if (below === undefined || !below.split("\t").includes(String(pid))) return false;
+    return runningStat(name)?.startTicks === startTicks;
+  });
 }
 
 function namespaceOf(process: string): number | undefined {

@@ -9,6 +9,7 @@ import { errnoOf } from "../errors.ts";
 import type { Pid } from "./pid.ts";
 import {
   descriptorPath,
+  hasExited,
   parseStat,
   procIsOurs,
   readProc,
@@ -45,11 +46,6 @@ function answersSignalZero(pid: Pid): boolean {
     if (errnoOf(error) === "EPERM") return true;
     throw error;
   }
-}
-
-/** A zombie has exited and waits to be reaped, unless other threads of it still run. */
-export function hasExited({ state, threads }: Stat): boolean {
-  return (state === "Z" || state === "X") && threads <= 1;
 }
 
 /** kill(2) takes the number of any thread for its process; a PID is that of the first thread. */

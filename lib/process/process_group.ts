@@ -8,15 +8,16 @@
  */
 import { errnoOf } from "../errors.ts";
 import { parsePid, type Pid } from "./pid.ts";
-import { bootId, namesInProc, parseStat, procHides, readProc, type Stat } from "./proc.ts";
 import {
+  bootId,
   hasExited,
-  type HeldProcess,
-  holdProcess,
-  isStopped,
-  type Process,
-  readStat,
-} from "./process.ts";
+  namesInProc,
+  parseStat,
+  procHides,
+  readProc,
+  type Stat,
+} from "./proc.ts";
+import { type HeldProcess, holdProcess, isStopped, type Process, readStat } from "./process.ts";
 import type { Outcome, Target } from "./run_schedule.ts";
 import { waitForExit } from "./wait_for_exit.ts";
 

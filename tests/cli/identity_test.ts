@@ -2,9 +2,11 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { inPidNamespace } from "../namespaces.ts";
 import {
+  asNobody,
   expectResult,
   isRunning,
   Job,
+  readIfExists,
   run,
   Running,
   SIPID,
@@ -349,6 +351,15 @@ Deno.test("a claim made in another PID namespace is left to that namespace while
   }
   const status = await sipid("status", "--pid-file", path);
   expectResult(status, { code: 4, stdout: new RegExp(`${reason}; ${hint}\n$`) });
+  // An ordinary user is not shown the namespaces of others.
+  Deno.chmodSync(dir.path, 0o755);
+  for (
+    const [code, ...args] of [[4, "status"], [1, "wait-until-gone", "--timeout", "0s"]] as const
+  ) {
+    const seen = await asNobody(SIPID, [...args, "--pid-file", path]);
+    assertEquals(seen.code, code);
+    assertMatch(seen.stdout + seen.stderr, new RegExp(reason));
+  }
   // Of a process that /proc does not show here, a claim says no more than that.
   const refused = await sipid("claim", "--pid", String(Deno.pid), "--pid-file", path);
   expectResult(refused, { code: 1, stderr: `(${path}) already exists: ${reason}; ${hint}\n` });
@@ -359,6 +370,21 @@ Deno.test("a claim made in another PID namespace is left to that namespace while
   const claim = ["claim", "--pid", String(Deno.pid), "--pid-file", path];
   await until(async () => (await sipid(...claim)).code === 0, "the claim succeeds");
   assertEquals(Deno.readTextFileSync(path), String(Deno.pid));
+});
+
+Deno.test("a claim of a PID namespace whose first process is a zombie is stale", async () => {
+  using dir = new TempDir();
+  const path = dir.file("web.pid");
+  // sleep(1) does not reap the namespace's first process.
+  const script = `
+    sh -c 'mount -t proc proc /proc; ${SIPID} claim --pid 1 --pid-file ${path}; echo ready' &
+    exec sleep 600`;
+  const options = ["--mount", "--pid", "sh", "-c"];
+  await using parent = await Running.start("unshare", [...options, script]);
+  const child = () => readIfExists(`/proc/${parent.pid}/task/${parent.pid}/children`)!.trim();
+  await until(() => / Z /.test(readIfExists(`/proc/${child()}/stat`)!), "it is a zombie");
+  const claim = await sipid("claim", "--pid", String(Deno.pid), "--pid-file", path);
+  expectResult(claim, { code: 0, stderr: "is not the one that was claimed" });
 });
 
 Deno.test("a claim made in the machine's own PID namespace is left to it in a container", async () => {
