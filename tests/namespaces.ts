@@ -54,5 +54,7 @@ export function inPidNamespace(dir: TempDir, script: string): Promise<Result> {
 
 /** Runs a shell script as `inNamespace` does, with a tmpfs mounted at `dir`. */
 export function onTmpfs(dir: TempDir, options: string, script: string): Promise<Result> {
-  return inNamespace(`mount -t tmpfs -o ${options} tmpfs ${dir.path}; cd ${dir.path}; ${script}`);
+  return inNamespace(
+    `mount -t tmpfs -o mode=755,${options} tmpfs ${dir.path}; cd ${dir.path}; ${script}`,
+  );
 }

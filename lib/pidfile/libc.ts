@@ -6,14 +6,10 @@
 // Source: fcntl.h of Linux.
 /** For reading. */
 export const O_RDONLY = 0;
-/** For writing. */
-export const O_WRONLY = 0o1;
 /** For reading and writing. */
 export const O_RDWR = 0o2;
 /** A terminal does not become ours. */
 export const O_NOCTTY = 0o400;
-/** Emptied. */
-export const O_TRUNC = 0o1000;
 /** Neither a FIFO nor a lease blocks. */
 export const O_NONBLOCK = 0o4000;
 /** Not what a symlink leads to: ELOOP, or with `O_PATH` the symlink itself. */

@@ -1,5 +1,5 @@
 /** Locking a pidfile with flock(2). */
-import { CommandError, errnoOf, toCommandError } from "../errors.ts";
+import { CommandError, toCommandError } from "../errors.ts";
 import { findLockHolder, type LockHolder } from "../process/lock_holder.ts";
 import { describe, usersOf } from "../process/process.ts";
 import { shellQuote } from "../shell_quote.ts";
@@ -28,23 +28,18 @@ export class LockedElsewhere extends CommandError {
  * Takes an exclusive lock on an open file; closes the file if that fails.
  *
  * @param waitedMs milliseconds that were spent on the same lock before
- * @returns false if the file has to be open for writing, as on NFS, and is not
  * @throws {LockedElsewhere} another process held it all the time
  * @throws {CommandError} the file system has no locks, for example
  */
-export async function lockFile(
-  path: string,
-  file: Deno.FsFile,
-  { waitedMs, isWritable }: { waitedMs: number; isWritable: boolean },
-): Promise<boolean> {
+export async function lockFile(path: string, file: Deno.FsFile, waitedMs: number): Promise<void> {
   const pending = file.lock(true);
   try {
-    if (await isWithin(pending, LOCK_TIMEOUT_MS - waitedMs)) return true;
+    if (await isWithin(pending, LOCK_TIMEOUT_MS - waitedMs)) return;
     const { dev, ino } = file.statSync();
     let holder = findLockHolder(dev, ino ?? 0);
     if (holder === undefined) {
       // Less what was spent before: each file that takes the pidfile's place can be locked too.
-      if (await isWithin(pending, UNSEEN_LOCK_TIMEOUT_MS - waitedMs)) return true;
+      if (await isWithin(pending, UNSEEN_LOCK_TIMEOUT_MS - waitedMs)) return;
       holder = findLockHolder(dev, ino ?? 0);
     }
     throw new LockedElsewhere(
@@ -54,7 +49,6 @@ export async function lockFile(
   } catch (error) {
     // The lock may still be granted, when nobody wants it any more.
     pending.then(() => file.close(), () => file.close());
-    if (errnoOf(error) === "EBADF" && !isWritable) return false;
     throw toCommandError(`cannot lock ${shellQuote(path)}`, error);
   }
 }

@@ -8,12 +8,10 @@ import { delay } from "@std/async/delay";
 import { CommandError, errnoOf, toCommandError, withHint } from "../errors.ts";
 import { judge, type Verdict } from "../process/identity.ts";
 import type { Pid } from "../process/pid.ts";
-import { descriptorPath } from "../process/proc.ts";
 import { shellQuote } from "../shell_quote.ts";
 import { type Content, MAX_PIDFILE_BYTES, parseContent } from "./content.ts";
-import { closeDescriptor, O_NONBLOCK, O_TRUNC, O_WRONLY, openDescriptor } from "./libc.ts";
 import { lockFile } from "./lock.ts";
-import { findPlace, isOurs, type Place, type Spot, type Way } from "./place.ts";
+import { findPlace, type Place, type Way } from "./place.ts";
 import { type ClaimRecord, readRecord, removeRecord } from "./record.ts";
 import { isNamedBy, type Opened, openRegularFile, readBytes } from "./regular_file.ts";
 import { writePid, type Written } from "./write.ts";
@@ -144,18 +142,17 @@ export async function withLock<T>(
   use: (file: LockedPidfile) => T,
 ): Promise<T | undefined> {
   let begin: number | undefined;
-  // flock(2) needs no permission to write, except on NFS.
-  let isWritable = create;
   for (;;) {
     using place = findPlace(path, create ? "create" : "change");
     begin ??= performance.now();
-    const opened = place && await openRegularFile(place, { create, write: isWritable });
+    // To lock it takes no permission to write, except on NFS; to empty it does.
+    const opened = place && await openRegularFile(place, {
+      create,
+      write: create || "if permitted",
+    });
     if (place === undefined || opened === undefined) return undefined;
     const { file } = opened;
-    if (!await lockFile(path, file, { waitedMs: performance.now() - begin, isWritable })) {
-      isWritable = true;
-      continue;
-    }
+    await lockFile(path, file, performance.now() - begin);
     try {
       const found = await locked(place, opened);
       // A kill may have removed the file, or a claim replaced it, between open and lock: a PID
@@ -175,45 +172,26 @@ async function locked(place: Place, opened: Opened): Promise<LockedPidfile> {
     remove: () => {
       // The content first, because without its record the PID could seem to be a later process's.
       // The name last: once that has gone, the next claim may write its own record.
-      const isEmptied = state.stat.links === 1 && emptyFile(opened.file);
+      const isEmptied = state.stat.links === 1 && emptyFile(opened);
       removeRecord(place);
-      return removeOrEmpty(place, opened.file, isEmptied);
+      try {
+        Deno.removeSync(place.at);
+        return "removed";
+      } catch (error) {
+        if (isEmptied || (isForbidden(error) && emptyFile(opened))) return "emptied";
+        throw toCommandError(`cannot remove ${shellQuote(place.path)}`, error);
+      }
     },
   };
 }
 
-function removeOrEmpty(
-  { path, at }: Spot,
-  file: Deno.FsFile,
-  isEmptied: boolean,
-): "removed" | "emptied" {
-  try {
-    Deno.removeSync(at);
-    return "removed";
-  } catch (error) {
-    const isForbidden = ["EACCES", "EPERM", "EBUSY"].includes(errnoOf(error) ?? "");
-    if (isEmptied || (isForbidden && emptyFile(file))) return "emptied";
-    throw toCommandError(`cannot remove ${shellQuote(path)}`, error);
-  }
+function isForbidden(error: unknown): boolean {
+  return ["EACCES", "EPERM", "EBUSY"].includes(errnoOf(error) ?? "");
 }
 
-/** Empties an open file, by its descriptor: its name may lead to another one by now. */
-function emptyFile(file: Deno.FsFile): boolean {
-  try {
-    const descriptor = descriptorPath(file);
-    if (descriptor === undefined) return false;
-    if (isOurs(file.statSync().uid ?? 0)) {
-      Deno.openSync(descriptor, { write: true, truncate: true }).close();
-      return true;
-    }
-    // A lease of the file's owner would block that.
-    const fd = openDescriptor(descriptor, O_WRONLY | O_TRUNC | O_NONBLOCK);
-    if (fd < 0) return false;
-    closeDescriptor(fd);
-    return true;
-  } catch {
-    return false;
-  }
+function emptyFile({ file, isWritable }: Opened): boolean {
+  if (isWritable) file.truncateSync(0);
+  return isWritable;
 }
 
 /** How often a pidfile is read that changes every time. */

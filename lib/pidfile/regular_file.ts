@@ -1,6 +1,13 @@
 /** Opening a file that must be a regular one, and knowing that it stays the same one. */
 import { delay } from "@std/async/delay";
-import { CommandError, toCommandError, unlessExists, unlessMissing, withHint } from "../errors.ts";
+import {
+  CommandError,
+  errnoOf,
+  toCommandError,
+  unlessExists,
+  unlessMissing,
+  withHint,
+} from "../errors.ts";
 import { exactFile, isExact } from "../exact_file.ts";
 import { shellQuote } from "../shell_quote.ts";
 import { openNonblocking } from "./nonblocking_open.ts";
@@ -10,9 +17,22 @@ import { isOurs, type Spot } from "./place.ts";
 export interface Opened {
   /** The caller closes it. */
   readonly file: Deno.FsFile;
+  /** Whether it is open for writing too. */
+  readonly isWritable: boolean;
   /** Whether it did not exist before. */
   readonly isCreated: boolean;
 }
+
+/** How a file is opened. */
+export interface OpenOptions {
+  /** Whether it is opened for writing; `if permitted`: for reading where that cannot be. */
+  readonly write?: boolean | "if permitted";
+  /** Whether it is created if it does not exist, which implies `write`. */
+  readonly create?: boolean;
+}
+
+/** Why a file that may be read cannot be opened for writing. */
+const NOT_WRITABLE = ["EACCES", "EPERM", "EROFS", "ETXTBSY"];
 
 /** Milliseconds after which a file that another user may hold up counts as not openable. */
 const OPEN_TIMEOUT_MS = 1_000;
@@ -20,24 +40,24 @@ const OPEN_TIMEOUT_MS = 1_000;
 const RETRY_INTERVAL_MS = 10;
 
 /**
- * Opens a regular file for reading, without ever truncating it; with `write`, for writing too.
- * With `create`, which implies `write`, it is created if it does not exist.
+ * Opens a regular file for reading, without ever truncating it.
  *
  * @returns undefined if it does not exist and `create` is not set
  * @throws {CommandError} it is not a regular file, cannot be opened, or not within a second
  */
 export async function openRegularFile(
   { path, at, isShared }: Spot,
-  { write = false, create = false }: { write?: boolean; create?: boolean } = {},
+  { write = false, create = false }: OpenOptions = {},
 ): Promise<Opened | undefined> {
   const until = performance.now() + OPEN_TIMEOUT_MS;
+  let isWritable = create || write !== false;
   try {
     for (;;) {
       if (create) {
         // O_EXCL: a symlink at this name is not followed.
         const options = { read: true, write: true, createNew: true, mode: 0o644 };
         const file = unlessExists(() => Deno.openSync(at, options));
-        if (file !== undefined) return { file, isCreated: true };
+        if (file !== undefined) return { file, isWritable, isCreated: true };
       }
       const info = unlessMissing(() => Deno.lstatSync(at));
       if (info === undefined) {
@@ -47,12 +67,19 @@ export async function openRegularFile(
       refuseSpecial(path, info);
       // open(2) can block: on a FIFO that another user puts there, or on a lease (F_SETLEASE) of
       // the file's owner.
-      const file = isShared || !isOurs(info.uid ?? 0)
-        ? openNonblocking(at, write || create)
-        : unlessMissing(() => Deno.openSync(at, { read: true, write: write || create })) ??
-          "missing";
+      let file: Deno.FsFile | "blocked" | "missing";
+      try {
+        file = isShared || !isOurs(info.uid ?? 0)
+          ? openNonblocking(at, isWritable)
+          : unlessMissing(() => Deno.openSync(at, { read: true, write: isWritable })) ?? "missing";
+      } catch (error) {
+        const mayRead = isWritable && write === "if permitted";
+        if (!mayRead || !NOT_WRITABLE.includes(errnoOf(error) ?? "")) throw error;
+        isWritable = false;
+        continue;
+      }
       if (typeof file === "object") {
-        if (isSame(file.statSync(), info)) return { file, isCreated: false };
+        if (isSame(file.statSync(), info)) return { file, isWritable, isCreated: false };
         file.close(); // replaced between lstat and open
       }
       if (performance.now() >= until) {

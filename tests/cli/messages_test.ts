@@ -302,7 +302,7 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
     ],
     [
       "sipid wait-until-gone --pid-file web.pid & " +
-      "until ls -l /proc/$!/fd | grep -q pidfd; do sleep 0.01; done; kill $JOB; wait $!",
+      "until ls -l /proc/$!/fd 2>/dev/null | grep -q pidfd; do sleep 0.01; done; kill $JOB; wait $!",
       "sipid wait-until-gone: web.pid: process PID (sleep) has exited",
     ],
     [
