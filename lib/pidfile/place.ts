@@ -55,6 +55,8 @@ export interface Way {
   readonly components: readonly Component[];
   /** Whether users besides root and us own one of them, or can put another file at its end. */
   readonly isShared: boolean;
+  /** Whether a symlink among them is where others can put another one. */
+  readonly hasSharedSymlink: boolean;
 }
 
 /** A name in a directory. */
@@ -108,6 +110,7 @@ export function findPlace(path: string, purpose: Purpose): Place | undefined {
       path,
       at: `${end.at}/${absolute.slice(name)}`,
       isShared: steps.isShared || !isFixed(end, undefined),
+      hasSharedSymlink: steps.hasSharedSymlink,
       directories: stack.slice(stack.findLastIndex(({ isFixed }) => isFixed))
         .map(({ ino }) => ino ?? 0).join(":"),
       resolved: `${end.path.replace(/\/$/, "")}/${absolute.slice(name)}`,
@@ -190,6 +193,8 @@ class Steps {
   readonly components: Component[] = [];
   /** Whether a step belonged to another user, or could be changed by one. */
   isShared = false;
+  /** Whether one was a symlink in a directory that others can put another entry into. */
+  hasSharedSymlink = false;
   readonly #path: string;
   readonly #options: StepOptions;
   #open: number[] = [];
@@ -221,6 +226,7 @@ class Steps {
         continue;
       }
       this.#refuseForeign(step);
+      this.hasSharedSymlink ||= !isFixed(stack.at(-1)!, undefined);
       if (++symlinks > MAX_SYMLINKS) {
         throw new CommandError(`${shellQuote(this.#path)}: too many symlinks on the way`);
       }

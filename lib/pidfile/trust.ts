@@ -64,8 +64,8 @@ export function findDistrust(
 
 /** Returns whether only root can have named a process there, as in /run: then all is well. */
 export function isRootsAlone({ way, stat: { uid, mode, links } }: ExistingPidfile): boolean {
-  return effectiveUser() === 0 && !way.isShared && uid === 0 && links === 1 &&
-    (mode & (GROUP_WRITE | OTHERS_WRITE)) === 0;
+  return effectiveUser() === 0 && !way.isShared && !way.hasSharedSymlink && uid === 0 &&
+    links === 1 && (mode & (GROUP_WRITE | OTHERS_WRITE)) === 0;
 }
 
 function untrustedFile(
@@ -102,7 +102,7 @@ function untrustedComponent(
   may: (user: number) => boolean,
 ): Distrust | undefined {
   const [name, place] = [shellQuote(path), shellQuote(at)];
-  const isProven = !isSymlink && state.record?.isByThisPath === true;
+  const isProven = !isSymlink && isProvenByRecord(state);
   if (!may(uid) && !isProven) {
     const what = isSymlink ? "symlink" : "directory";
     return {
@@ -137,16 +137,23 @@ function untrustedComponent(
 /**
  * In a sticky directory, such as /tmp, only an entry's owner can replace it. But whoever can write
  * another directory can move a pidfile of root's from there, to a name that is free. (Not a
- * directory: that takes the permission to write it.)
+ * directory: that takes the permission to write it.) The same holds for a symlink of root's.
  */
-function canReceive(
-  directory: string,
-  mode: number,
-  { way: { resolved }, record, stat: { uid } }: ExistingPidfile,
-): boolean {
-  const isItsOwn = directory === (resolved.slice(0, resolved.lastIndexOf("/")) || "/");
-  return isItsOwn && (mode & (GROUP_WRITE | OTHERS_WRITE)) !== 0 && uid === 0 &&
-    record?.isByThisPath !== true;
+function canReceive(directory: string, mode: number, state: ExistingPidfile): boolean {
+  const { resolved, components } = state.way;
+  const symlinks = components.filter(({ isSymlink }) => isSymlink).map(({ path }) => path);
+  const isOnTheWay = [resolved, ...symlinks]
+    .some((path) => directory === (path.slice(0, path.lastIndexOf("/")) || "/"));
+  return isOnTheWay && (mode & (GROUP_WRITE | OTHERS_WRITE)) !== 0 && state.stat.uid === 0 &&
+    !isProvenByRecord(state);
+}
+
+/**
+ * Returns whether the claim record says that this process was claimed here. It has the path without
+ * symlinks, and so does not tell whether one of root's was exchanged for another.
+ */
+function isProvenByRecord({ record, way }: ExistingPidfile): boolean {
+  return record?.isByThisPath === true && !way.hasSharedSymlink;
 }
 
 /**
@@ -159,10 +166,10 @@ function canReceive(
  */
 function isSafeForGroup(
   gid: number,
-  { record, stat: { uid } }: ExistingPidfile,
+  state: ExistingPidfile,
   users: () => Users | undefined,
 ): boolean {
-  if (record?.isByThisPath === true || uid !== 0) return true;
+  if (isProvenByRecord(state) || state.stat.uid !== 0) return true;
   const { group, real } = users() ?? {};
   if (real === undefined || real === 0 || group !== gid || isAnyoneOutside(gid)) return false;
   return real === gid || userName(real) === groupName(gid);

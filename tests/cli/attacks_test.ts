@@ -526,6 +526,40 @@ for (const how of ["written by its daemon", "claimed"]) {
   });
 }
 
+for (
+  const [whose, mode] of [["another user's", 0o755], ["a group's", 0o770], [
+    "a sticky",
+    0o1777,
+  ]] as const
+) {
+  testAsRoot(
+    `symlinks of root's exchanged in ${whose} directory lead kill to no other process`,
+    async () => {
+      using dir = new TempDir();
+      Deno.chmodSync(dir.path, 0o755);
+      await using one = new Job();
+      await using other = new Job();
+      const shared = dir.file("shared");
+      Deno.mkdirSync(shared);
+      for (const [name, { pid }] of Object.entries({ one, other })) {
+        Deno.mkdirSync(dir.file(name));
+        Deno.symlinkSync(dir.file(name), `${shared}/${name}`);
+        await sipid("claim", "--pid", String(pid), "--pid-file", `${shared}/${name}/web.pid`);
+      }
+      // In a sticky directory they cannot be exchanged, but come from elsewhere.
+      const exchange = `cd ${shared}; mv one three; mv other one`;
+      if (mode === 0o1777) await run("sh", ["-c", exchange]);
+      Deno.chownSync(shared, mode === 0o755 ? NOBODY : 0, NOBODY);
+      Deno.chmodSync(shared, mode);
+      if (mode !== 0o1777) assertEquals((await asNobody("sh", ["-c", exchange])).code, 0);
+      const path = `${shared}/one/web.pid`;
+      const refusal = `process ${other.pid} (sleep) was not signalled`;
+      expectResult(await sipid("kill", "--pid-file", path), { code: 1, stderr: refusal });
+      assert(isRunning(other.pid));
+    },
+  );
+}
+
 /** A daemon of nobody's that becomes root's, as with sudo(8): nobody may start that, not signal it. */
 const BECOMES_ROOTS = `
   dir=$1; chown nobody $dir; cp /usr/bin/setpriv $dir/suid; chmod 4755 $dir/suid
