@@ -12,7 +12,7 @@ mkdir "$dir/over/upper" "$dir/over/work"
 mount -t overlay overlay "$root" \
   -o "lowerdir=$stemcell,upperdir=$dir/over/upper,workdir=$dir/over/work"
 mount -t proc proc "$root/proc"
-mount -t tmpfs tmpfs "$root/run"
+mount -t tmpfs -o mode=0755 tmpfs "$root/run"
 mount -t tmpfs tmpfs "$root/tmp"
 chmod 1777 "$root/tmp"
 mount -t tmpfs tmpfs "$root/dev"
