@@ -148,7 +148,7 @@ export async function withLock<T>(
     // To lock it takes no permission to write, except on NFS; to empty it does.
     const opened = place && await openRegularFile(place, {
       create,
-      write: create || "if permitted",
+      write: create || "optional",
     });
     if (place === undefined || opened === undefined) return undefined;
     const { file } = opened;

@@ -25,8 +25,8 @@ export interface Opened {
 
 /** How a file is opened. */
 export interface OpenOptions {
-  /** Whether it is opened for writing; `if permitted`: for reading where that cannot be. */
-  readonly write?: boolean | "if permitted";
+  /** Whether it is opened for writing; `optional`: for reading where that cannot be. */
+  readonly write?: boolean | "optional";
   /** Whether it is created if it does not exist, which implies `write`. */
   readonly create?: boolean;
 }
@@ -73,7 +73,7 @@ export async function openRegularFile(
           ? openNonblocking(at, isWritable)
           : unlessMissing(() => Deno.openSync(at, { read: true, write: isWritable })) ?? "missing";
       } catch (error) {
-        const mayRead = isWritable && write === "if permitted";
+        const mayRead = isWritable && write === "optional";
         if (!mayRead || !NOT_WRITABLE.includes(errnoOf(error) ?? "")) throw error;
         isWritable = false;
         continue;
