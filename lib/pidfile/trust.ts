@@ -103,6 +103,9 @@ function untrustedComponent(
 ): Distrust | undefined {
   const [name, place] = [shellQuote(path), shellQuote(at)];
   const isProven = !isSymlink && isProvenByRecord(state);
+  const prove = state.way.hasSharedSymlink
+    ? "give its path without symlinks"
+    : "write the pidfile with sipid claim";
   if (!may(uid) && !isProven) {
     const what = isSymlink ? "symlink" : "directory";
     return {
@@ -115,7 +118,7 @@ function untrustedComponent(
     if (!canReceive(at, mode, state)) return undefined;
     return {
       fact: `${name}: may have been moved to ${place} (mode ${octal(mode)}) by another user`,
-      hint: "write the pidfile with sipid claim, or keep it in a directory of root's",
+      hint: `${prove}, or keep it in a directory of root's`,
     };
   }
   if ((mode & OTHERS_WRITE) !== 0) {
@@ -130,7 +133,7 @@ function untrustedComponent(
   return {
     fact: `${name}: can be replaced by group ${groupName(gid)} (${place} has mode ` +
       `${octal(mode)}), which may not signal ${describe(target)}`,
-    hint: `chmod g-w ${place}, or write the pidfile with sipid claim`,
+    hint: `chmod g-w ${place}, or ${prove}`,
   };
 }
 
@@ -150,7 +153,7 @@ function canReceive(directory: string, mode: number, state: ExistingPidfile): bo
 
 /**
  * Returns whether the claim record says that this process was claimed here. It has the path without
- * symlinks, and so does not tell whether one of root's was exchanged for another.
+ * symlinks, and so does not show that one of root's was exchanged for another.
  */
 function isProvenByRecord({ record, way }: ExistingPidfile): boolean {
   return record?.isByThisPath === true && !way.hasSharedSymlink;

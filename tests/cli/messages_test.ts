@@ -217,6 +217,10 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
       "sipid kill: d/web.pid: may have been moved to DIR/d (mode 1777) by another user; process PID (sleep) was not signalled; write the pidfile with sipid claim, or keep it in a directory of root's",
     ],
     [
+      "mkdir d run; chmod 1777 d; cp web.pid run; ln -s ../run d/link; $AS_ROOT sipid kill --pid-file d/link/web.pid",
+      "sipid kill: d/link/web.pid: may have been moved to DIR/d (mode 1777) by another user; process PID (sleep) was not signalled; give its path without symlinks, or keep it in a directory of root's",
+    ],
+    [
       "ln web.pid other.pid; $AS_ROOT sipid kill --pid-file web.pid",
       "sipid kill: web.pid: has a hard link by another name; process PID (sleep) was not signalled; remove that",
     ],
@@ -959,7 +963,7 @@ const UNPROVOKED: Readonly<Record<string, string>> = {
   "…; SIGKILL was not sent; …": "see attacks_test.ts",
   "…: can be replaced by group … (… has mode …), which may not signal …":
     "takes a directory of another group; see trust_test.ts",
-  "chmod g-w …, or write the pidfile with sipid claim": "the hint of the former",
+  "chmod g-w …, or …": "the hint of the former",
   "its descriptor cannot be found": "takes a /proc of another namespace and a umask",
   "only … of … bytes fit": "takes a disk with room for half a number",
   "…: has a hard link by another name; remove that": "see attacks_test.ts",
