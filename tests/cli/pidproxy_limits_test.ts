@@ -55,7 +55,8 @@ Deno.test("pidproxy ends a stop also while stop requests keep coming", async () 
   await using proxied = await Proxied.start(background(), { flags: ["--wait", "5s"] });
   await proxied.followed();
   let hasExited = false;
-  const exit = proxied.result().finally(() => hasExited = true);
+  // Not the result, which comes once its output has been read too.
+  proxied.running.status.then(() => hasExited = true);
   const begin = performance.now();
   // As from a script's "while kill PID; do sleep 0.02; done", which must come to an end.
   while (!hasExited && performance.now() - begin < 5_000) {
@@ -63,7 +64,7 @@ Deno.test("pidproxy ends a stop also while stop requests keep coming", async () 
     await delay(20);
   }
   assert(hasExited, proxied.log);
-  expectResult(await exit, { code: 0 });
+  expectResult(await proxied.result(), { code: 0 });
 });
 
 Deno.test("pidproxy --wait extends the watch for the daemon of a stopped command", async () => {
