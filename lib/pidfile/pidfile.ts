@@ -190,8 +190,12 @@ function isForbidden(error: unknown): boolean {
 }
 
 function emptyFile({ file, isWritable }: Opened): boolean {
-  if (isWritable) file.truncateSync(0);
-  return isWritable;
+  try {
+    if (isWritable) file.truncateSync(0);
+    return isWritable;
+  } catch {
+    return false; // its name can be removed all the same
+  }
 }
 
 /** How often a pidfile is read that changes every time. */

@@ -73,6 +73,17 @@ Deno.test("kill locks a pidfile that it has opened for writing, as NFS asks for"
   assertEquals(exists(path), false);
 });
 
+Deno.test("kill removes a pidfile that it cannot empty first", async () => {
+  using dir = new TempDir();
+  await using job = new Job();
+  const path = dir.write("web.pid", String(job.pid));
+  const inject = ["-e", "trace=ftruncate", "-e", "inject=ftruncate:error=EROFS:when=1"];
+  const { result, log } = await traced(dir, inject, ["kill", "--pid-file", path]);
+  assertMatch(log, /INJECTED/);
+  expectResult(result, { code: 0, stderr: `removed ${path}` });
+  assertEquals(exists(path), false);
+});
+
 Deno.test("kill never sends SIGKILL to a PID that is recycled during the grace period", async () => {
   using dir = new TempDir();
   // The job ignores SIGTERM. While kill waits, the job is killed and its PID given to another
