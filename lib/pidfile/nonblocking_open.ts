@@ -3,6 +3,7 @@
  *
  * The runtime has no O_NONBLOCK, and its asynchronous open runs on the main thread as well.
  */
+import { descriptorAt } from "../process/proc.ts";
 import {
   closeDescriptor,
   O_NOCTTY,
@@ -38,7 +39,7 @@ export function openNonblocking(
   }
   try {
     // As long as the descriptor is open, there can be no lease that blocks this.
-    const file = `/proc/self/fd/${fd}`;
+    const file = descriptorAt(fd);
     return Deno.statSync(file).isFile ? Deno.openSync(file, { read: true, write }) : "missing";
   } finally {
     closeDescriptor(fd);

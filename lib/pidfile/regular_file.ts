@@ -9,9 +9,11 @@ import {
   withHint,
 } from "../errors.ts";
 import { exactFile, isExact } from "../exact_file.ts";
+import { openDescriptors } from "../process/proc.ts";
 import { shellQuote } from "../shell_quote.ts";
 import { openNonblocking } from "./nonblocking_open.ts";
-import { isOurs, type Spot } from "./place.ts";
+import type { Spot } from "./place.ts";
+import { isOurs } from "./walk.ts";
 
 /** An open file. */
 export interface Opened {
@@ -147,8 +149,7 @@ export function isNamedBy({ path, at }: Spot, file: Deno.FsFile): boolean {
 
 /** Of files whose rounded numbers are equal, only the one in question is ever open at that time. */
 function isOpen(exact: string | undefined): boolean {
-  return exact === undefined || Array.from(Deno.readDirSync("/proc/self/fd"))
-    .some(({ name }) => exactFile(`/proc/self/fd/${name}`) === exact);
+  return exact === undefined || openDescriptors().some((path) => exactFile(path) === exact);
 }
 
 function isSame(one: Deno.FileInfo, other: Deno.FileInfo): boolean {

@@ -58,9 +58,7 @@ export async function findTarget(
   const nothing = (fact: string): Nothing => ({ kind: "nothing", state, fact, ...UNHELD });
   if (state.kind === "missing") return nothing("does not exist");
   if (state.kind === "empty") return nothing("is empty");
-  if (state.kind === "invalid") {
-    throw invalid(path, invalidFact(state), "nothing was signalled; ");
-  }
+  if (state.kind === "invalid") throw invalid(path, state, "nothing was signalled; ");
   if (verdict.kind === "unclear") {
     throw new CommandError(
       `${shellQuote(path)}: ${explain(verdict)}; nothing was signalled; ${verdict.hint}`,
@@ -112,9 +110,7 @@ export async function findRunning(
   const nothing = (fact: string): Nothing => ({ kind: "nothing", state, fact, ...UNHELD });
   if (state.kind === "missing") return nothing("does not exist");
   if (state.kind === "empty") return nothing("is empty");
-  if (state.kind === "invalid") {
-    throw invalid(path, invalidFact(state), "");
-  }
+  if (state.kind === "invalid") throw invalid(path, state, "");
   if (verdict.kind === "unclear" && verdict.isElsewhere) {
     throw new CommandError(`${shellQuote(path)}: ${explain(verdict)}; ${verdict.hint}`);
   }
@@ -144,9 +140,13 @@ function release(process: HeldProcess): Disposable {
   return { [Symbol.dispose]: () => process[Symbol.dispose]() };
 }
 
-function invalid(path: string, fact: string, consequence: string): CommandError {
+function invalid(
+  path: string,
+  state: PidfileState & { readonly kind: "invalid" },
+  consequence: string,
+): CommandError {
   return new CommandError(
-    `${shellQuote(path)}: ${fact}; ${consequence}` +
+    `${shellQuote(path)}: ${invalidFact(state)}; ${consequence}` +
       "inspect the file and remove it if its process has exited",
   );
 }

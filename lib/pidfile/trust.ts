@@ -15,8 +15,8 @@ import {
 import { shellQuote } from "../shell_quote.ts";
 import { groupName, userName } from "../users.ts";
 import { GROUP_WRITE, octal, OTHERS_WRITE, STICKY } from "./modes.ts";
-import { type Component, isOurs } from "./place.ts";
 import type { ExistingPidfile, PidfileState } from "./pidfile.ts";
+import { type Component, isOurs } from "./walk.ts";
 
 /** Why a pidfile is not trusted, and what changes that. */
 export interface Distrust {
@@ -162,10 +162,10 @@ function isProvenByRecord({ record, way }: ExistingPidfile): boolean {
 /**
  * Who can write a directory, such as the members of the group of BOSH's /var/vcap/sys/run (0770
  * root:vcap), can move pidfiles there, but not write one for another owner. So they have no choice
- * of process where the claim record says that this process was claimed here, by this very path; that
- * holds for a directory's owner too. A group's members have none either where the pidfile's owner
- * is not root, since it then names a process of that owner, and where the process is the user's of
- * whom the group has the name or the number.
+ * of process where the claim record says that this process was claimed here, by this very path;
+ * that holds for a directory's owner too. A group's members have none either where the pidfile's
+ * owner is not root, since it then names a process of that owner, and where the process is that of
+ * the user whose name or number the group has.
  */
 function isSafeForGroup(
   gid: number,

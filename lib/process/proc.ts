@@ -183,6 +183,16 @@ export function bootId(): string | undefined {
   return readProc("sys/kernel/random/boot_id")?.trim() || undefined;
 }
 
+/** Returns the path that leads to what a descriptor is open on, whatever its name has become. */
+export function descriptorAt(fd: number | string): string {
+  return `/proc/self/fd/${fd}`;
+}
+
+/** Returns the paths of our open descriptors; throws as `readProc` does. */
+export function openDescriptors(): readonly string[] {
+  return namesInProc("/proc/self/fd").map(descriptorAt);
+}
+
 /**
  * Returns the path of an open file's descriptor, /proc/self/fd/N, which the runtime does not give.
  * What is opened below that path is the open file itself, whatever its name has become.
@@ -194,13 +204,12 @@ export function descriptorPath(
   others: ReadonlySet<string> = new Set(),
 ): string | undefined {
   const wanted = file.statSync();
-  for (const name of namesInProc("/proc/self/fd")) {
-    const path = `/proc/self/fd/${name}`;
+  for (const path of openDescriptors()) {
     if (others.has(path)) continue;
     try {
       const info = Deno.statSync(path);
       const isAlike = info.dev === wanted.dev && info.ino === wanted.ino;
-      if (isAlike && (isExact(wanted) || movesWith(file, name))) return path;
+      if (isAlike && (isExact(wanted) || movesWith(file, path))) return path;
     } catch {
       // The descriptor of this very directory listing, closed by now.
     }
@@ -209,7 +218,8 @@ export function descriptorPath(
 }
 
 /** Returns whether a descriptor is this open file's: its position moves with the file's. */
-function movesWith(file: Deno.FsFile, name: string): boolean {
+function movesWith(file: Deno.FsFile, path: string): boolean {
+  const name = path.slice(path.lastIndexOf("/") + 1);
   const isAt = (position: number): boolean =>
     new RegExp(`^pos:\\s*${position}$`, "m").test(readProc(`self/fdinfo/${name}`) ?? "");
   const here = file.seekSync(0, Deno.SeekMode.Current);
