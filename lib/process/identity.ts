@@ -1,6 +1,13 @@
 /** Whether the process that has a pidfile's PID now is the one the pidfile means. */
 import type { Pid } from "./pid.ts";
-import { bootId, isRunningBelow, pidNamespace, pidNamespaceExists, tickOffset } from "./proc.ts";
+import {
+  bootId,
+  hidesProcesses,
+  isRunningBelow,
+  pidNamespace,
+  pidNamespaceExists,
+  tickOffset,
+} from "./proc.ts";
 import { describe, findProcess, type Process, startedAt } from "./process.ts";
 import { programPath, runsProgram } from "./program.ts";
 
@@ -54,6 +61,7 @@ export type Verdict =
 const CLOCK_MARGIN_MS = 1_000;
 
 const RUN_WHERE_VISIBLE = "run this as root, and where /proc shows that process";
+const READ_BOOT_ID = "run this where /proc/sys/kernel/random/boot_id can be read";
 const REMOVE_IF_STOPPED = "if the service is not running, remove the pidfile";
 const EXEC_SETTLES = "--exec PATH settles it, if nothing else runs the program of the service";
 
@@ -86,21 +94,16 @@ export function identify(pid: Pid, process: Process | undefined): Identity | und
  */
 export function judge(named: Named, exec: string | undefined): Verdict {
   const { pid, recorded, isRecordCurrent, modified } = named;
-  if (recorded !== undefined && isClaimedElsewhere(recorded)) {
-    return {
-      ...unclear(
-        {
-          pid,
-          startTicks: undefined,
-          program: undefined,
-          isKernelThread: false,
-          directory: undefined,
-        },
-        "it was claimed in another PID namespace, such as a container's, which still exists",
-        "run this in that namespace",
-      ),
-      isElsewhere: true,
+  const elsewhere = recorded && claimedElsewhere(recorded);
+  if (elsewhere !== undefined) {
+    const process = {
+      pid,
+      startTicks: undefined,
+      program: undefined,
+      isKernelThread: false,
+      directory: undefined,
     };
+    return { ...unclear(process, elsewhere.reason, elsewhere.hint), isElsewhere: true };
   }
   const process = findProcess(pid);
   if (process === undefined) return { kind: "none" };
@@ -124,13 +127,32 @@ function unclear(process: Process, reason: string, hint: string): Unclear {
   return { kind: "unclear", process, reason, hint, isNewcomer: false, isElsewhere: false };
 }
 
-/** Returns whether the PID of a claim means nothing here, but may mean a running process there. */
-function isClaimedElsewhere({ pid, startTicks, boot, namespace }: Identity): boolean {
-  const here = pidNamespace();
-  if (here === undefined || namespace === here || boot !== bootId()) return false;
+/**
+ * Returns why the PID of a claim means nothing here, but may mean a running process in another PID
+ * namespace, and what settles it; undefined if it does not.
+ */
+function claimedElsewhere(
+  { pid, startTicks, boot, namespace }: Identity,
+): { readonly reason: string; readonly hint: string } | undefined {
+  const [here, current] = [pidNamespace(), bootId()];
+  const isOfOtherBoot = current !== undefined && boot !== current;
+  if (here === undefined || namespace === here || isOfOtherBoot) return undefined;
+  const claimed = "it was claimed in another PID namespace, such as a container's";
   const offset = tickOffset() ?? 0;
   // To an ordinary user /proc shows the namespaces of their own processes only.
-  return pidNamespaceExists(namespace) || isRunningBelow(pid, startTicks + offset);
+  if (pidNamespaceExists(namespace) || isRunningBelow(pid, startTicks + offset)) {
+    return current === undefined
+      ? {
+        reason: `${claimed}, and the machine's boot id is hidden, so that it may be running there`,
+        hint: READ_BOOT_ID,
+      }
+      : { reason: `${claimed}, which still exists`, hint: "run this in that namespace" };
+  }
+  if (!hidesProcesses()) return undefined;
+  return {
+    reason: `${claimed}, and /proc hides whether that still exists`,
+    hint: "run this as root",
+  };
 }
 
 function judgeByRecord(process: Process, recorded: Identity): Verdict {
@@ -155,8 +177,7 @@ function judgeByRecord(process: Process, recorded: Identity): Verdict {
     return incomparable(reason, "run this in the time namespace of the claim");
   }
   if (boot === undefined) {
-    const hint = "run this where /proc/sys/kernel/random/boot_id can be read";
-    return incomparable("the machine's boot id is hidden", hint);
+    return incomparable("the machine's boot id is hidden", READ_BOOT_ID);
   }
   return { kind: "own", process };
 }

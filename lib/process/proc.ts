@@ -109,6 +109,11 @@ export function procHides(): boolean {
   return at < 0 || (options.includes("hidepid=") && !/hidepid=(0|off)/.test(options));
 }
 
+/** Returns whether /proc hides processes of other users from us, such as PID 1. */
+export function hidesProcesses(): boolean {
+  return readProc("1/stat") === "";
+}
+
 /** The PID namespace that lives as long as the boot. Source: PROC_PID_INIT_INO of the kernel. */
 const INITIAL_PID_NAMESPACE = 0xeffffffc;
 

@@ -372,6 +372,47 @@ Deno.test("a claim made in another PID namespace is left to that namespace while
   assertEquals(Deno.readTextFileSync(path), String(Deno.pid));
 });
 
+/** Where a command cannot see whether another PID namespace still exists: how that is mounted. */
+const BLIND: Record<string, [mount: string, user: number, fact: string, hint: string]> = {
+  "the boot id is hidden": [
+    "mount -t proc -o subset=pid proc /proc",
+    0,
+    "and the machine's boot id is hidden, so that it may be running there",
+    "run this where /proc/sys/kernel/random/boot_id can be read",
+  ],
+  "/proc hides the processes of other users": [
+    "mount -t proc -o hidepid=2 proc /proc",
+    65_534,
+    "and /proc hides whether that still exists",
+    "run this as root",
+  ],
+};
+
+for (const [what, [mount, user, fact, hint]] of Object.entries(BLIND)) {
+  Deno.test(`a claim made in another PID namespace is left to it where ${what}`, async () => {
+    using dir = new TempDir();
+    Deno.chmodSync(dir.path, 0o755);
+    const path = dir.file("web.pid");
+    // A PID that no process has here.
+    const far = "echo $(($(cat /proc/sys/kernel/pid_max) - 9)) > /proc/sys/kernel/ns_last_pid";
+    await using _container = await Running.start("unshare", [
+      ...["--pid", "--fork", "--mount-proc", "--kill-child=SIGKILL", "sh", "-c"],
+      `${far}; sleep 600 & ${SIPID} claim --pid $! --pid-file ${path} && echo ready; wait`,
+    ]);
+    const before = Deno.readTextFileSync(path);
+    const script = `${mount}; exec setpriv --reuid ${user} --regid ${user} --clear-groups "$@"`;
+    const blind = (...args: string[]) =>
+      run("unshare", ["--mount", "sh", "-c", script, "sh", SIPID, ...args, "--pid-file", path]);
+    const reason = `it was claimed in another PID namespace, such as a container's, ${fact}`;
+    const stderr = [reason, hint];
+    expectResult(await blind("kill"), { code: 1, stderr });
+    expectResult(await blind("wait-until-gone", "--timeout", "0s"), { code: 1, stderr });
+    expectResult(await blind("status"), { code: 4, stdout: new RegExp(`${reason}; ${hint}\n$`) });
+    if (user === 0) expectResult(await blind("claim", "--pid", "1"), { code: 1, stderr });
+    assertEquals(Deno.readTextFileSync(path), before);
+  });
+}
+
 Deno.test("a claim of a PID namespace whose first process is a zombie is stale", async () => {
   using dir = new TempDir();
   const path = dir.file("web.pid");

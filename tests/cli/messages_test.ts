@@ -936,6 +936,11 @@ const UNPROVOKED: Readonly<Record<string, string>> = {
   "it was claimed in another PID namespace, such as a container's, which still exists":
     "see identity_test.ts",
   "run this in that namespace": "the hint of the former",
+  "it was claimed in another PID namespace, such as a container's, and the machine's boot id is hidden, so that it may be running there":
+    "see identity_test.ts",
+  "it was claimed in another PID namespace, such as a container's, and /proc hides whether that still exists":
+    "see identity_test.ts",
+  "run this as root": "the hint of the former",
   "--exec PATH settles it, if nothing else runs the program of the service": "see identity_test.ts",
   "it …, although it was running when …": "see identity_test.ts",
   "leave out --exec if it is the service; otherwise remove the pidfile": "the hint of the former",
