@@ -19,7 +19,7 @@ export type PidState = PidfileState & { readonly kind: "pid" };
 
 /** Returns what is left of the group that a pidfile's process led. */
 export function leftovers({ pid, record }: PidState): Leftovers {
-  return new Leftovers(pid, record?.isCurrent ? record.identity.boot : undefined);
+  return new Leftovers(pid, record?.isCurrent ? record.identity : undefined);
 }
 
 /**

@@ -3,9 +3,11 @@ import type { Pid } from "./pid.ts";
 import {
   bootId,
   hidesProcesses,
+  INIT,
   isRunningBelow,
   pidNamespace,
   pidNamespaceExists,
+  startTicksOf,
   tickOffset,
 } from "./proc.ts";
 import { describe, findProcess, type Process, startedAt } from "./process.ts";
@@ -137,22 +139,43 @@ function claimedElsewhere(
   const [here, current] = [pidNamespace(), bootId()];
   const isOfOtherBoot = current !== undefined && boot !== current;
   if (here === undefined || namespace === here || isOfOtherBoot) return undefined;
-  const claimed = "it was claimed in another PID namespace, such as a container's";
   const offset = tickOffset() ?? 0;
   // To an ordinary user /proc shows the namespaces of their own processes only.
   if (pidNamespaceExists(namespace) || isRunningBelow(pid, startTicks + offset)) {
     return current === undefined
       ? {
-        reason: `${claimed}, and the machine's boot id is hidden, so that it may be running there`,
+        reason: "it was claimed in another PID namespace, such as a container's, and the " +
+          "machine's boot id is hidden, so that it may be running there",
         hint: READ_BOOT_ID,
       }
-      : { reason: `${claimed}, which still exists`, hint: "run this in that namespace" };
+      : {
+        reason:
+          "it was claimed in another PID namespace, such as a container's, which still exists",
+        hint: "run this in that namespace",
+      };
   }
   if (!hidesProcesses()) return undefined;
   return {
-    reason: `${claimed}, and /proc hides whether that still exists`,
+    reason: "it was claimed in another PID namespace, such as a container's, and /proc hides " +
+      "whether that still exists",
     hint: "run this as root",
   };
+}
+
+/**
+ * Returns whether a claimed process, or one of its group, can be among those that /proc shows. Those
+ * of another boot cannot, nor those of another PID namespace. A restarted container often has the
+ * number of the last one's namespace, but nothing in it is older than its first process. What is
+ * hidden proves nothing.
+ */
+export function mayBeHere({ startTicks, boot, namespace }: Identity): boolean {
+  const [here, current] = [pidNamespace(), bootId()];
+  if (current !== undefined && boot !== current) return false;
+  if (here !== undefined && namespace !== here) return false;
+  const [first, offset] = [startTicksOf(INIT), tickOffset()];
+  if (startTicks === NEVER || first === undefined || offset === undefined) return true;
+  // Between time namespaces a start can differ by a fraction of a tick.
+  return startTicks > first - offset - 1;
 }
 
 function judgeByRecord(process: Process, recorded: Identity): Verdict {

@@ -1,6 +1,7 @@
 /** Reading /proc. Source: proc(5). */
 import { errnoOf, toCommandError, withHint } from "../errors.ts";
 import { isExact } from "../exact_file.ts";
+import type { Pid } from "./pid.ts";
 
 /** Clock ticks per second in /proc: USER_HZ, 100 on every architecture Deno runs on. */
 export const TICKS_PER_SECOND = 100;
@@ -109,9 +110,18 @@ export function procHides(): boolean {
   return at < 0 || (options.includes("hidepid=") && !/hidepid=(0|off)/.test(options));
 }
 
-/** Returns whether /proc hides processes of other users from us, such as PID 1. */
+/** The first process of a PID namespace: it is always there, and nothing in there is older. */
+export const INIT = 1 as Pid;
+
+/** Returns whether /proc hides processes of other users from us, as it then does the first one. */
 export function hidesProcesses(): boolean {
-  return readProc("1/stat") === "";
+  return readProc(`${INIT}/stat`) === "";
+}
+
+/** Returns the clock ticks from boot to the start of a process; undefined if that is hidden. */
+export function startTicksOf(pid: Pid): number | undefined {
+  const text = readProc(`${pid}/stat`);
+  return text ? parseStat(text).startTicks : undefined;
 }
 
 /** The PID namespace that lives as long as the boot. Source: PROC_PID_INIT_INO of the kernel. */

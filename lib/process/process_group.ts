@@ -7,13 +7,14 @@
  * to anybody, and is never signalled. Source: setpgid(2), kill(2), proc(5).
  */
 import { errnoOf } from "../errors.ts";
+import { type Identity, mayBeHere } from "./identity.ts";
 import { parsePid, type Pid } from "./pid.ts";
 import {
-  bootId,
   hasExited,
+  hidesProcesses,
+  INIT,
   namesInProc,
   parseStat,
-  procHides,
   readProc,
   type Stat,
 } from "./proc.ts";
@@ -29,9 +30,6 @@ import { waitForExit } from "./wait_for_exit.ts";
 const [FIRST_REFRESH_MS, LAST_REFRESH_MS] = [5, 100];
 /** How many times as long as a read the pause after it is, at least. */
 const PAUSE_FACTOR = 10;
-
-/** A process that is always there, and not ours. */
-const INIT = 1 as Pid;
 
 /** How many members are held to know the group by, besides its leader; each takes a descriptor. */
 const MAX_ANCHORS = 16;
@@ -158,7 +156,7 @@ async function waitForAll(running: () => Process[], timeoutMs: number): Promise<
  */
 export function findGroup(leader: HeldProcess): ProcessGroup | string {
   const stat = readStat(leader);
-  if (stat === undefined || stat.startTicks !== leader.startTicks || !showsAll()) {
+  if (stat === undefined || stat.startTicks !== leader.startTicks || hidesProcesses()) {
     return "is in a process group that /proc hides";
   }
   // kill(2) takes -1 for all processes.
@@ -167,29 +165,25 @@ export function findGroup(leader: HeldProcess): ProcessGroup | string {
   return new ProcessGroup(leader);
 }
 
-/** Returns whether /proc shows all processes, those of other users too. */
-function showsAll(): boolean {
-  return !procHides() || statOf(INIT) !== undefined;
-}
-
 /**
  * What is running of the group that a process led which has exited. It may be a later group with the
  * same number, so it can be reported and waited for, but not signalled. Where another process has
- * the number as its PID, or the leader was of another boot, it certainly is, and nothing is left.
+ * the number as its PID, or the leader was of another boot or PID namespace, it certainly is, and
+ * nothing is left.
  */
 export class Leftovers implements Pick<Target, "running" | "waitForExit"> {
   readonly #leader: Pid;
-  readonly #boot: string | undefined;
+  readonly #identity: Identity | undefined;
 
-  /** `boot` is that of the leader, if it is known. */
-  constructor(leader: Pid, boot: string | undefined) {
+  /** `identity` is that of the leader, if it is known. */
+  constructor(leader: Pid, identity: Identity | undefined) {
     this.#leader = leader;
-    this.#boot = boot;
+    this.#identity = identity;
   }
 
   /** Returns the processes that are running. */
   running(): Process[] {
-    if (this.#boot !== undefined && this.#boot !== bootId()) return [];
+    if (this.#identity !== undefined && !mayBeHere(this.#identity)) return [];
     if (this.#leader === ownGroup() || isTaken(this.#leader)) return [];
     return runningIn(this.#leader);
   }

@@ -1,6 +1,7 @@
 /** `--group` of kill, signal and wait-until-gone, on real process groups. */
 import { assert, assertEquals, assertGreaterOrEqual, assertLess, assertMatch } from "@std/assert";
 import { delay } from "@std/async/delay";
+import { inPidNamespace } from "../namespaces.ts";
 import {
   asNobody,
   exists,
@@ -310,6 +311,51 @@ Deno.test("wait-until-gone --group waits for the workers after the master has ex
   // Nothing was changed.
   assert(exists(path));
   expectResult(await run(SIPID, ["status", "--pid-file", path]), { code: 1 });
+});
+
+Deno.test("kill --group knows that a group in a restarted container is not that of the last one's claim", async () => {
+  using dir = new TempDir();
+  const path = dir.file("web.pid");
+  // In both, the service is process 500.
+  const spawn = "echo 499 > /proc/sys/kernel/ns_last_pid; setsid";
+  const first = `${spawn} sleep 600 & until grep -qs sleep /proc/500/comm; do :; done
+    ${SIPID} claim --pid 500 --pid-file ${path}`;
+  expectResult(await inPidNamespace(dir, first), { code: 0, stderr: "" });
+  const second = `${spawn} sh -c 'sleep 600 & exec true' & wait $!
+    ${SIPID} kill --group --pid-file ${path}; echo exit $?
+    ${SIPID} claim --pid 500 --pid-file ${path}; ${SIPID} kill --group --pid-file ${path}`;
+  expectResult(await inPidNamespace(dir, second), {
+    code: 1,
+    stdout: "exit 0\n",
+    stderr: [
+      `${path}: process 500 is not running; removed the stale pidfile`,
+      // Whereas its own might be.
+      "process 500 is not running, but its process group is, or a later one with that number",
+    ],
+  });
+});
+
+Deno.test("kill --group does not take a group for gone where the boot id is hidden", async () => {
+  using dir = new TempDir();
+  const path = dir.file("web.pid");
+  await using master = await leader("sleep 600 & echo worker $!; trap exit USR1; echo ready; wait");
+  const worker = await pidIn(master, "worker");
+  try {
+    expectResult(await sipid("claim", "--pid", String(master.pid), "--pid-file", path), {
+      code: 0,
+    });
+    master.kill("SIGUSR1");
+    await master.status;
+    const script =
+      `mount -t proc -o subset=pid proc /proc; ${SIPID} kill --group --pid-file ${path}`;
+    expectResult(await run("unshare", ["--mount", "sh", "-c", script]), {
+      code: 1,
+      stderr: `but its process group is, or a later one with that number: process ${worker}`,
+    });
+    assert(exists(path));
+  } finally {
+    Deno.kill(worker, "SIGKILL");
+  }
 });
 
 Deno.test("kill --group does not take a group for gone that hands itself on from process to process", async () => {
