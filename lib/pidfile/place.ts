@@ -48,10 +48,11 @@ export type Purpose = "read" | "change" | "create";
  * Returns where a path leads; undefined if its directory does not exist.
  *
  * @throws {CommandError} the directory cannot be reached or created; the kernel finds another one;
- * there is a symlink on the way that is not followed
+ * there is a symlink on the way that is not followed; the name is reserved
  */
 export function findPlace(path: string, purpose: Purpose): Place | undefined {
   refuseDirectory(path);
+  if (purpose === "create") refuseReserved(path);
   // A working directory whose name is not UTF-8 has none that the runtime can give.
   const absolute = withHint(
     `cannot open ${shellQuote(path)}`,
@@ -100,6 +101,16 @@ export function refuseDirectory(path: string): void {
   if (!/(^|\/)\.{0,2}$/.test(path)) return;
   throw new CommandError(
     `${shellQuote(path)}: names a directory; give the path of the pidfile itself`,
+  );
+}
+
+/** A claim of another pidfile would replace or remove a file of such a name. */
+function refuseReserved(path: string): void {
+  const [, owner] = /(?:^|\/)\.([^/]+)\.(?:claim|new)$/.exec(path) ?? [];
+  if (owner === undefined) return;
+  throw new CommandError(
+    `${shellQuote(path)}: has a name that is reserved for claims of ${shellQuote(owner)}; ` +
+      "use another path",
   );
 }
 

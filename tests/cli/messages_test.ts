@@ -103,6 +103,10 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
       "sipid claim: web/: names a directory; give the path of the pidfile itself",
     ],
     [
+      "sipid claim --pid 17 --pid-file .web.pid.claim",
+      "sipid claim: .web.pid.claim: has a name that is reserved for claims of web.pid; use another path",
+    ],
+    [
       "mkfifo fifo.pid; sipid claim --pid 17 --pid-file fifo.pid",
       "sipid claim: fifo.pid: is a FIFO, not a regular file; give the path of the pidfile itself",
     ],

@@ -62,6 +62,18 @@ for (const path of ["run/", "run/.", "run/..", ".", "..", "./", "/"]) {
   });
 }
 
+for (const name of [".web.pid.claim", ".web.pid.new", ".web.pid.claim.new"]) {
+  Deno.test(`claim refuses the name ${name}, which a claim of another pidfile would remove`, async () => {
+    using dir = new TempDir();
+    const claim = ["claim", "--pid", String(Deno.pid), "--pid-file", `run/${name}`];
+    expectResult(await run(SIPID, claim, { cwd: dir.path }), {
+      code: 1,
+      stderr: /: run\/\S+: has a name that is reserved for claims of \.?web\.pid/,
+    });
+    assertEquals(names(dir), []);
+  });
+}
+
 for (
   const way of [
     "web.pid",
