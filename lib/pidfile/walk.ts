@@ -152,7 +152,7 @@ export class Steps {
     const directory = this.#path.slice(0, this.#path.lastIndexOf("/"));
     withHint(
       `cannot create directory ${shellQuote(directory)}`,
-      () => ensureDirSync(at),
+      () => createDirectory(at),
     );
     return Deno.lstatSync(at);
   }
@@ -163,6 +163,17 @@ export class Steps {
       `${shellQuote(this.#path)}: its symlink ${shellQuote(path)} is owned by ${userName(uid)}, ` +
         "who could lead it elsewhere; use a path without it",
     );
+  }
+}
+
+/** Creates a directory; not for everyone to write, because there kill signals nothing. */
+function createDirectory(at: string): void {
+  const umask = Deno.umask();
+  Deno.umask(umask | OTHERS_WRITE);
+  try {
+    ensureDirSync(at);
+  } finally {
+    Deno.umask(umask);
   }
 }
 

@@ -50,6 +50,17 @@ Deno.test("claim applies the umask to directories and to the file", async () => 
   assertEquals(Deno.statSync(path).mode! & 0o777, 0o640);
 });
 
+Deno.test("claim creates no directory that everyone can write, which would keep kill from signalling", async () => {
+  using dir = new TempDir();
+  await using job = new Job();
+  const path = dir.file("a/b/web.pid");
+  const script = `umask 0; exec ${SIPID} claim --pid ${job.pid} --pid-file ${path}`;
+  expectResult(await run("sh", ["-c", script]), { code: 0, stderr: "" });
+  const modes = ["a", "a/b"].map((name) => Deno.statSync(dir.file(name)).mode! & 0o777);
+  assertEquals(modes, [0o775, 0o775]);
+  expectResult(await sipid("kill", "--pid-file", path), { code: 0, stderr: "exited after" });
+});
+
 Deno.test("claim creates a new file with mode 0644", async () => {
   using dir = new TempDir();
   const path = dir.file("web.pid");
