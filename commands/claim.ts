@@ -8,8 +8,9 @@ import { findDistrust, isRootsAlone, untrustedOwnerReason } from "../lib/pidfile
 import type { Written } from "../lib/pidfile/write.ts";
 import type { Verdict } from "../lib/process/identity.ts";
 import type { Pid } from "../lib/process/pid.ts";
-import { describe, type Process, startedAt } from "../lib/process/process.ts";
+import { describe, effectiveUser, type Process, startedAt } from "../lib/process/process.ts";
 import { shellQuote } from "../lib/shell_quote.ts";
+import { userName } from "../lib/users.ts";
 import { execFlag, pid, pidFileFlag } from "./flags.ts";
 
 const flags = {
@@ -32,29 +33,49 @@ export const claim: Definition = command({
     "exec chpst -u vcap:vcap /var/vcap/packages/web/bin/web",
   ],
   async run({ pid, "pid-file": path, exec }) {
-    // 1. Create the pidfile and its directory, and lock it until the PID is written.
-    await withLock(path, { create: true }, (file) => {
-      // 2. Refuse if a running process has it, or may have it.
-      const verdict = judgePidfile(file.state, exec);
-      const conflict = findConflict(path, verdict, pid, exec);
-      if (conflict !== undefined) throw new CommandError(conflict);
-      // 3. Refuse to overwrite what is not a pidfile, or is another user's.
-      const objection = objectionToOverwrite(path, file.state);
-      if (objection !== undefined) throw new CommandError(objection);
-      // 4. Write the PID, and record which process has it.
-      const written = file.write(pid);
-      if (verdict.kind === "unrelated") {
-        info(
-          `${shellQuote(path)}: was stale (${describe(verdict.process)} ${verdict.reason}); ` +
-            `claimed for process ${pid}`,
-        );
-      }
-      // 5. Warn of what a later kill depends on.
-      warningsOf(path, pid, written).forEach((warning) => info(`warning: ${warning}`));
-    });
+    // Another user's stale pidfile gives way to a new one, once.
+    const isDone = await claimPidfile(path, pid, exec, effectiveUser() === 0);
+    if (!isDone) await claimPidfile(path, pid, exec, false);
     return 0;
   },
 });
+
+/** Returns whether it was claimed; otherwise the pidfile was another user's, and was removed. */
+async function claimPidfile(
+  path: string,
+  pid: Pid,
+  exec: string | undefined,
+  mayRemove: boolean,
+): Promise<boolean> {
+  // 1. Create the pidfile and its directory, and lock it until the PID is written.
+  const isDone = await withLock(path, { create: true }, (file) => {
+    // 2. Refuse if a running process has it, or may have it.
+    const verdict = judgePidfile(file.state, exec);
+    const conflict = findConflict(path, verdict, pid, exec);
+    if (conflict !== undefined) throw new CommandError(conflict);
+    // 3. Refuse to overwrite what is not a pidfile, or is another user's.
+    const foreign = foreignContentReason(path, file.state);
+    if (foreign !== undefined) throw new CommandError(foreign);
+    const untrusted = untrustedOwnerReason(path, file.state);
+    if (untrusted !== undefined) {
+      if (!mayRemove || file.remove() !== "removed") throw new CommandError(untrusted);
+      info(`${shellQuote(path)}: was stale and owned by ${userName(file.state.stat.uid)}; removed`);
+      return false;
+    }
+    // 4. Write the PID, and record which process has it.
+    const written = file.write(pid);
+    if (verdict.kind === "unrelated") {
+      info(
+        `${shellQuote(path)}: was stale (${describe(verdict.process)} ${verdict.reason}); ` +
+          `claimed for process ${pid}`,
+      );
+    }
+    // 5. Warn of what a later kill depends on.
+    warningsOf(path, pid, written).forEach((warning) => info(`warning: ${warning}`));
+    return true;
+  });
+  return isDone === true;
+}
 
 /** Returns why the claim conflicts with the process in the pidfile; undefined if it does not. */
 function findConflict(
@@ -114,12 +135,8 @@ function warningsOf(
 }
 
 /** Returns why the content must be kept; undefined if it may be replaced. */
-function objectionToOverwrite(path: string, state: ExistingPidfile): string | undefined {
-  if (state.kind !== "empty" && state.foreign !== undefined) {
-    return `${shellQuote(path)}: is not a pidfile: it begins with ${
-      JSON.stringify(state.foreign)
-    } ` +
-      `(${state.stat.size} bytes); use another path, or remove it`;
-  }
-  return untrustedOwnerReason(path, state);
+function foreignContentReason(path: string, state: ExistingPidfile): string | undefined {
+  if (state.kind === "empty" || state.foreign === undefined) return undefined;
+  return `${shellQuote(path)}: is not a pidfile: it begins with ${JSON.stringify(state.foreign)} ` +
+    `(${state.stat.size} bytes); use another path, or remove it`;
 }

@@ -873,7 +873,8 @@ const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
   ],
   "cli/trust_test.ts": [
     "is owned by nobody, but process",
-    "${path}: is owned by nobody, who could change it later; remove it",
+    "${path}: is owned by user ${EFFECTIVE}, who could change it later; remove it",
+    "${path}: was stale and owned by nobody; removed",
   ],
   "cli/wait_until_healthy_test.ts": [
     "HTTP_PROXY: is not the URL of an http, https or socks5 proxy; correct or unset it",

@@ -1,5 +1,5 @@
 /** Which pidfiles root acts on: who could make root signal a process through them. */
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertMatch } from "@std/assert";
 import {
   AS_NOBODY,
   asNobody,
@@ -255,14 +255,48 @@ Deno.test("claim writes to a pidfile of its effective user", async () => {
   assertEquals(Deno.readTextFileSync(path), String(Deno.pid));
 });
 
-Deno.test("claim does not write to a file whose owner could change it afterwards", async () => {
+Deno.test("root's claim replaces another user's stale pidfile, as chown -R leaves one", async () => {
   using dir = new TempDir();
   // Only root can give the file to another user.
   const path = dir.write("web.pid", "0");
   chown(path);
-  expectResult(await sipid("claim", "--pid", "17", "--pid-file", path), {
-    code: isRoot ? 1 : 0,
-    stderr: isRoot ? `${path}: is owned by nobody, who could change it later; remove it` : "",
+  // The owner may hold it open for writing.
+  using opened = Deno.openSync(path, { write: true });
+  const pid = String(Deno.pid);
+  expectResult(await sipid("claim", "--pid", pid, "--pid-file", path), {
+    code: 0,
+    stderr: isRoot ? `${path}: was stale and owned by nobody; removed\n` : "",
   });
-  assertEquals(Deno.readTextFileSync(path), isRoot ? "0" : "17");
+  if (isRoot) opened.writeSync(new TextEncoder().encode("1"));
+  assertEquals(Deno.readTextFileSync(path), pid);
+  assertEquals(Deno.statSync(path).uid, Deno.uid());
+});
+
+Deno.test("claim keeps another user's pidfile while its process is running", async () => {
+  using dir = new TempDir();
+  await using running = await nobodysJob();
+  const path = dir.write("web.pid", String(running.pid));
+  chown(path);
+  expectResult(await sipid("claim", "--pid", String(Deno.pid), "--pid-file", path), {
+    code: 1,
+    stderr: `process ${running.pid} (${path}) already exists`,
+  });
+  assertEquals(Deno.readTextFileSync(path), String(running.pid));
+});
+
+Deno.test({
+  name: "a user's claim does not write to a file whose owner could change it afterwards",
+  ignore: !isRoot,
+  fn: async () => {
+    using dir = new TempDir();
+    const path = dir.write("web.pid", "0");
+    Deno.chmodSync(path, 0o666);
+    Deno.chmodSync(dir.path, 0o777);
+    Deno.chownSync(path, EFFECTIVE, null);
+    const { code, stderr } = await asNobody(SIPID, ["claim", "--pid", "17", "--pid-file", path]);
+    assertEquals(code, 1);
+    const reason = `${path}: is owned by user ${EFFECTIVE}, who could change it later; remove it`;
+    assertMatch(stderr, new RegExp(reason));
+    assertEquals(Deno.readTextFileSync(path), "0");
+  },
 });
