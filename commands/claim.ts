@@ -3,7 +3,12 @@ import { command, type Definition, flag } from "../lib/cli/command.ts";
 import { info } from "../lib/cli/output.ts";
 import { formatDuration } from "../lib/duration.ts";
 import { CommandError } from "../lib/errors.ts";
-import { type ExistingPidfile, judgePidfile, withLock } from "../lib/pidfile/pidfile.ts";
+import {
+  type ExistingPidfile,
+  judgePidfile,
+  type LockedPidfile,
+  withLock,
+} from "../lib/pidfile/pidfile.ts";
 import { findDistrust, isRootsAlone, untrustedOwnerReason } from "../lib/pidfile/trust.ts";
 import type { Written } from "../lib/pidfile/write.ts";
 import type { Verdict } from "../lib/process/identity.ts";
@@ -33,9 +38,9 @@ export const claim: Definition = command({
     "exec chpst -u vcap:vcap /var/vcap/packages/web/bin/web",
   ],
   async run({ pid, "pid-file": path, exec }) {
-    // Another user's stale pidfile gives way to a new one, once.
-    const isDone = await claimPidfile(path, pid, exec, effectiveUser() === 0);
-    if (!isDone) await claimPidfile(path, pid, exec, false);
+    // Another user's stale pidfile gives way to a new one; once, because they can put one there again.
+    const isDone = await claimPidfile(path, pid, exec, { mayRemove: true });
+    if (!isDone) await claimPidfile(path, pid, exec, { mayRemove: false });
     return 0;
   },
 });
@@ -45,7 +50,7 @@ async function claimPidfile(
   path: string,
   pid: Pid,
   exec: string | undefined,
-  mayRemove: boolean,
+  { mayRemove }: { mayRemove: boolean },
 ): Promise<boolean> {
   // 1. Create the pidfile and its directory, and lock it until the PID is written.
   const isDone = await withLock(path, { create: true }, (file) => {
@@ -56,9 +61,11 @@ async function claimPidfile(
     // 3. Refuse to overwrite what is not a pidfile, or is another user's.
     const foreign = foreignContentReason(path, file.state);
     if (foreign !== undefined) throw new CommandError(foreign);
-    const untrusted = untrustedOwnerReason(path, file.state);
-    if (untrusted !== undefined) {
-      if (!mayRemove || file.remove() !== "removed") throw new CommandError(untrusted);
+    const objection = untrustedOwnerReason(path, file.state) ?? unwritableReason(path, file);
+    if (objection !== undefined) {
+      // Who may write a file but not remove it would lose its content.
+      const isSafe = effectiveUser() === 0 || !file.isWritable;
+      if (!mayRemove || !isSafe || file.remove() !== "removed") throw new CommandError(objection);
       info(`${shellQuote(path)}: was stale and owned by ${userName(file.state.stat.uid)}; removed`);
       return false;
     }
@@ -75,6 +82,10 @@ async function claimPidfile(
     return true;
   });
   return isDone === true;
+}
+
+function unwritableReason(path: string, { isWritable }: LockedPidfile): string | undefined {
+  return isWritable ? undefined : `cannot write ${shellQuote(path)}: permission denied; remove it`;
 }
 
 /** Returns why the claim conflicts with the process in the pidfile; undefined if it does not. */

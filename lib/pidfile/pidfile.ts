@@ -63,6 +63,8 @@ export interface Judged {
 export interface LockedPidfile {
   /** What it was when it was locked. */
   readonly state: ExistingPidfile;
+  /** Whether this user may write it. */
+  readonly isWritable: boolean;
   /** Replaces the content by the digits of a PID, and records which process has it now. */
   write(pid: Pid): Written;
   /**
@@ -146,10 +148,7 @@ export async function withLock<T>(
     using place = findPlace(path, create ? "create" : "change");
     begin ??= performance.now();
     // To lock it takes no permission to write, except on NFS; to empty it does.
-    const opened = place && await openRegularFile(place, {
-      create,
-      write: create || "optional",
-    });
+    const opened = place && await openRegularFile(place, { create, write: "optional" });
     if (place === undefined || opened === undefined) return undefined;
     const { file } = opened;
     await lockFile(path, file, performance.now() - begin);
@@ -168,6 +167,7 @@ async function locked(place: Place, opened: Opened): Promise<LockedPidfile> {
   const state = await readState(place, opened.file);
   return {
     state,
+    isWritable: opened.isWritable,
     write: (pid) => writePid(place, opened, state, pid),
     remove: () => {
       // The content first, because without its record the PID could seem to be a later process's.

@@ -29,7 +29,7 @@ export interface Opened {
 export interface OpenOptions {
   /** Whether it is opened for writing; `optional`: for reading where that cannot be. */
   readonly write?: boolean | "optional";
-  /** Whether it is created if it does not exist, which implies `write`. */
+  /** Whether it is created, for writing, if it does not exist. */
   readonly create?: boolean;
 }
 
@@ -52,14 +52,14 @@ export async function openRegularFile(
   { write = false, create = false }: OpenOptions = {},
 ): Promise<Opened | undefined> {
   const until = performance.now() + OPEN_TIMEOUT_MS;
-  let isWritable = create || write !== false;
+  let isWritable = write !== false;
   try {
     for (;;) {
       if (create) {
         // O_EXCL: a symlink at this name is not followed.
         const options = { read: true, write: true, createNew: true, mode: 0o644 };
         const file = unlessExists(() => Deno.openSync(at, options));
-        if (file !== undefined) return { file, isWritable, isCreated: true };
+        if (file !== undefined) return { file, isWritable: true, isCreated: true };
       }
       const info = unlessMissing(() => Deno.lstatSync(at));
       if (info === undefined) {

@@ -53,7 +53,7 @@ Deno.test("claim and kill on a read-only file system report it and keep the file
   assertEquals(stdout, "exit 1\nexit 1\nexit 1\n2147483647");
   assertStringIncludes(
     stderr,
-    "cannot open web.pid: read-only file system; use a path on a writable file system",
+    "sipid claim: cannot remove web.pid: read-only file system; use a path on a writable file system",
   );
   assertStringIncludes(stderr, "cannot create directory new: read-only file system");
 });

@@ -875,6 +875,7 @@ const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
     "is owned by nobody, but process",
     "${path}: is owned by user ${EFFECTIVE}, who could change it later; remove it",
     "${path}: was stale and owned by nobody; removed",
+    "cannot write ${path}: permission denied; remove it",
   ],
   "cli/wait_until_healthy_test.ts": [
     "HTTP_PROXY: is not the URL of an http, https or socks5 proxy; correct or unset it",

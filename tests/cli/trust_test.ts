@@ -13,6 +13,7 @@ import {
   sipid,
   TempDir,
 } from "../support.ts";
+import { traced } from "../strace.ts";
 
 const isRoot = Deno.uid() === 0;
 
@@ -270,6 +271,48 @@ Deno.test("root's claim replaces another user's stale pidfile, as chown -R leave
   if (isRoot) opened.writeSync(new TextEncoder().encode("1"));
   assertEquals(Deno.readTextFileSync(path), pid);
   assertEquals(Deno.statSync(path).uid, Deno.uid());
+});
+
+Deno.test({
+  name: "a user's claim replaces a stale pidfile that root left in the user's directory",
+  ignore: !isRoot,
+  fn: async () => {
+    using dir = new TempDir();
+    const path = dir.write("web.pid", "0");
+    Deno.writeTextFileSync(dir.file("running.pid"), String(Deno.pid));
+    const claim = (to: string) =>
+      asNobody("sh", ["-c", `${SIPID} claim --pid $$ --pid-file ${to}; echo "exit $?"`]);
+
+    // Where the user cannot remove it, nothing changes.
+    const denied = await claim(path);
+    assertEquals(denied.stdout, "exit 1\n");
+    assertMatch(denied.stderr, /cannot remove .*web\.pid: permission denied; run as root/);
+    assertEquals(Deno.readTextFileSync(path), "0");
+
+    chown(dir.path);
+    const replaced = await claim(path);
+    assertEquals(replaced.stdout, "exit 0\n", replaced.stderr);
+    assertMatch(replaced.stderr, /web\.pid: was stale and owned by root; removed\n/);
+    assertEquals(Deno.statSync(path).uid, NOBODY);
+
+    const refused = await claim(dir.file("running.pid"));
+    assertEquals(refused.stdout, "exit 1\n");
+    assertMatch(refused.stderr, /already exists/);
+    assertEquals(Deno.readTextFileSync(dir.file("running.pid")), String(Deno.pid));
+  },
+});
+
+Deno.test("claim gives up on a pidfile that it cannot write and that comes back", async () => {
+  using dir = new TempDir();
+  const path = dir.write("web.pid", "0");
+  const { result } = await traced(
+    dir,
+    // The second of four openings in each turn is the one for writing.
+    ["-P", path, "-e", "inject=openat:error=EACCES:when=2+4", "-e", "inject=unlink:retval=0"],
+    ["claim", "--pid", "17", "--pid-file", path],
+  );
+  expectResult(result, { code: 1, stderr: `cannot write ${path}: permission denied; remove it` });
+  assertEquals(Deno.readTextFileSync(path), "0");
 });
 
 Deno.test("claim keeps another user's pidfile while its process is running", async () => {
