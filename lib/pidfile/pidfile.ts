@@ -109,6 +109,7 @@ export function judgePidfile(state: PidfileState, exec: string | undefined): Ver
     pid,
     recorded: record?.identity,
     isRecordCurrent: record?.isCurrent === true,
+    original: record?.original,
     modified: mtime ?? 0,
   }, exec);
 }

@@ -32,6 +32,8 @@ export interface ClaimRecord {
   readonly isCurrent: boolean;
   /** Whether the claim was made by the path that it was read by, in the same directory. */
   readonly isByThisPath: boolean;
+  /** The path that was claimed, if pidfile and record are copies in another directory. */
+  readonly original: string | undefined;
 }
 
 /** A longer file is not a record: PATH_MAX, an inode for each directory of it, and four numbers. */
@@ -70,6 +72,11 @@ export async function readRecord(
       // The path alone is not enough: in another mount namespace, or below another root directory,
       // it leads to another one.
       isByThisPath: claimed === place.resolved && areSame(directories, place.directories),
+      // By another path it can be the same directory, as below another root directory; and a
+      // restored directory has the same path.
+      original: claimed === place.resolved || lastOf(directories) === lastOf(place.directories)
+        ? undefined
+        : claimed,
     };
   } catch {
     return undefined;
@@ -119,6 +126,11 @@ export function removeRecord(place: Spot): void {
  */
 function areSame(one: string, other: string): boolean {
   return one === other || one.endsWith(`:${other}`) || other.endsWith(`:${one}`);
+}
+
+/** Returns the inode of the directory that the pidfile itself is in. */
+function lastOf(directories: string): string {
+  return directories.slice(directories.lastIndexOf(":") + 1);
 }
 
 /**

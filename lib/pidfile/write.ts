@@ -94,7 +94,7 @@ function writeAndRecord(
       kind: "pid",
       pid,
       foreign: undefined,
-      record: made && { identity: made, isCurrent: true, isByThisPath: true },
+      record: made && { identity: made, isCurrent: true, isByThisPath: true, original: undefined },
     },
     process,
     recordError,

@@ -12,6 +12,7 @@ import {
 } from "./proc.ts";
 import { describe, findProcess, type Process, startedAt } from "./process.ts";
 import { programPath, runsProgram } from "./program.ts";
+import { shellQuote } from "../shell_quote.ts";
 
 /** What makes a process this one and no other, across PID reuse and reboots. */
 export interface Identity {
@@ -33,6 +34,8 @@ export interface Named {
   readonly recorded: Identity | undefined;
   /** Whether the record belongs to this content; if not, the pidfile was modified or copied since. */
   readonly isRecordCurrent: boolean;
+  /** The path of the pidfile that was claimed, if this one is a copy of it in another directory. */
+  readonly original: string | undefined;
   /** When the pidfile was last modified, in milliseconds since 1970. */
   readonly modified: number;
 }
@@ -95,7 +98,7 @@ export function identify(pid: Pid, process: Process | undefined): Identity | und
  * @throws {CommandError} there is no file at `exec`
  */
 export function judge(named: Named, exec: string | undefined): Verdict {
-  const { pid, recorded, isRecordCurrent, modified } = named;
+  const { pid, recorded, isRecordCurrent, original, modified } = named;
   const elsewhere = recorded && claimedElsewhere(recorded);
   if (elsewhere !== undefined) {
     const process = {
@@ -114,6 +117,13 @@ export function judge(named: Named, exec: string | undefined): Verdict {
   }
   if (recorded === undefined) return judgeByTime(process, modified, exec);
   const verdict = judgeByRecord(process, recorded);
+  // The process is that of the original, as of the installation whose directories were copied.
+  if (verdict.kind === "own" && original !== undefined) {
+    const reason = `it was claimed as ${
+      shellQuote(original)
+    }, and the pidfile was copied or moved here`;
+    return unclear(process, reason, "stop it by that path, or remove this pidfile");
+  }
   if (isRecordCurrent || verdict.kind === "own") return verdict;
   if (verdict.kind === "unclear") return { ...verdict, isNewcomer: true };
   // A daemon may have written its own PID, which happens to be the one that was claimed once; or

@@ -501,7 +501,15 @@ testAsRoot("a pidfile whose time its owner changes all the time holds no command
   assert(isRunning(job.pid));
 });
 
-for (const how of ["written by its daemon", "claimed"]) {
+/** How root's pidfile came to be, and what keeps kill from believing it where it was moved to. */
+const MOVED: Record<string, (theirs: string, sticky: string) => string> = {
+  "written by its daemon": (_, sticky) =>
+    `may have been moved to ${sticky} (mode 1777) by another user; process `,
+  "claimed": (theirs) =>
+    `it was claimed as ${theirs}/daemon.pid, and the pidfile was copied or moved here; nothing was`,
+};
+
+for (const [how, reason] of Object.entries(MOVED)) {
   testAsRoot(`root's pidfile, ${how}, that is moved to a sticky directory is refused`, async () => {
     using dir = new TempDir();
     await using job = new Job();
@@ -520,7 +528,7 @@ for (const how of ["written by its daemon", "claimed"]) {
     assertEquals(moved.code, 0);
     expectResult(await sipid("kill", "--pid-file", `${sticky}/web.pid`), {
       code: 1,
-      stderr: `may have been moved to ${sticky} (mode 1777) by another user; process ${job.pid} `,
+      stderr: reason(theirs, sticky),
     });
     assert(isRunning(job.pid));
   });

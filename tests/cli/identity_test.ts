@@ -276,6 +276,24 @@ const ROWS: readonly Row[] = [
     seen: OWN,
   },
   {
+    situation: "a claimed process, and copies of pidfile and record in another directory",
+    arrange: `spawn; mkdir -p original; cd original; ${CLAIM} $pid; cd ..
+              cp -a original/web.pid original/.web.pid.claim .; rm -r original`,
+    seen: UNCLEAR,
+    reports: [
+      /already exists: .*; but it was claimed as \/\S+\/original\/web.pid, and the pidfile was copied or moved here; stop it by that path, or remove this pidfile\n$/,
+      /it was claimed as \/\S+\/original\/web.pid, and the pidfile was copied or moved here; nothing was signalled; stop it by that path, or remove this pidfile\n$/,
+      /^unknown: .*it was claimed as \/\S+\/original\/web.pid, and the pidfile was copied or moved here/,
+      /warning: .*the pidfile was copied or moved here; stop it by that path[^]*healthcheck unhealthy/,
+    ],
+  },
+  {
+    situation: "a process that was claimed by another path of the same directory",
+    arrange: `mkdir -p alias; mountpoint -q alias || mount --bind . alias
+              spawn; cd alias; ${CLAIM} $pid; cd ..`,
+    seen: OWN,
+  },
+  {
     situation: "no record, and a pidfile that was modified in the future",
     arrange: `${NEW}; touch -d '1 hour' web.pid`,
     seen: UNCLEAR,
@@ -325,6 +343,15 @@ for (const { situation, arrange, options = "", seen, reports } of ROWS) {
     assertEquals(isWarned, seen === UNCLEAR, logs[3]);
   });
 }
+
+Deno.test("a claim counts in its directory after that was copied and put back", async () => {
+  using dir = new TempDir();
+  const script = `
+    spawn; mkdir run; sipid claim --pid $pid --pid-file run/web.pid
+    cp -a run restored; rm -r run; mv restored run
+    sipid kill --pid-file run/web.pid; is_running $pid || echo stopped`;
+  assertEquals((await inPidNamespace(dir, script)).stdout, "stopped\n");
+});
 
 Deno.test("a claim made in another PID namespace is left to that namespace while it exists", async () => {
   using dir = new TempDir();

@@ -938,6 +938,8 @@ const UNPROVOKED: Readonly<Record<string, string>> = {
   "is not the one that was claimed, which ran before a reboot": "see identity_test.ts",
   "the claim record names another process with this PID, and the pidfile was modified, replaced or copied after that claim":
     "see identity_test.ts",
+  "it was claimed as …, and the pidfile was copied or moved here": "see identity_test.ts",
+  "stop it by that path, or remove this pidfile": "the hint of the former",
   "…, which is in the future, so that its time proves nothing": "see identity_test.ts",
   "it was claimed in another PID namespace, such as a container's, which still exists":
     "see identity_test.ts",
