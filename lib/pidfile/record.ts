@@ -44,8 +44,9 @@ function recordOf(pidfile: Spot): Spot {
 }
 
 /**
- * Reads the record of a pidfile; returns undefined if there is none, if it does not have the
- * pidfile's owner or if others could have changed it.
+ * Reads the record of a pidfile; returns undefined if there is none, if it has another owner than
+ * root and the pidfile, or if others could have changed it. Root's counts also where the pidfile
+ * alone was given to the service's user.
  */
 export async function readRecord(
   place: Place,
@@ -56,7 +57,7 @@ export async function readRecord(
     if (opened === undefined) return undefined;
     using file = opened.file;
     const { uid, mode, nlink } = file.statSync();
-    const isForeign = uid !== pidfile.uid || nlink !== 1 ||
+    const isForeign = (uid !== pidfile.uid && uid !== 0) || nlink !== 1 ||
       ((mode ?? 0) & (GROUP_WRITE | OTHERS_WRITE)) !== 0;
     if (isForeign) return undefined;
     const bytes = readBytes(file, MAX_RECORD_BYTES);

@@ -270,6 +270,12 @@ const ROWS: readonly Row[] = [
     seen: STALE,
   },
   {
+    // Only root can give a file away.
+    situation: "another process with the PID of a claimed one, and a pidfile of another user",
+    arrange: `spawn; ${CLAIM} $pid; chown nobody web.pid 2>/dev/null || :; end $pid; recycle $pid`,
+    seen: STALE,
+  },
+  {
     situation: "a claimed process, and copies of pidfile and record in an archive",
     arrange: `spawn; ${CLAIM} $pid
               tar -c web.pid .web.pid.claim > archive; mv web.pid old; tar -x < archive; rm old`,
