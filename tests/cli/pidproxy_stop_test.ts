@@ -288,17 +288,21 @@ Deno.test("a shell gets its prompt back after Ctrl-Z, and can continue pidproxy"
 Deno.test("pidproxy as PID 1 stops the workers of a killed master, and passes stops on", async () => {
   using dir = new TempDir();
   const path = dir.file("daemon.pid");
-  const script = `setsid sh -c 'sleep 600 & echo $$ >"$0"; exec sleep 600' "$0" & exit 0`;
+  const script =
+    `setsid sh -c 'sleep 600 & echo $! >"$0.worker"; echo $$ >"$0"; exec sleep 600' "$0" & exit 0`;
   for (const [signal, code] of [["KILL", 1], ["TERM", 0]] as const) {
-    // Signalled from inside the namespace, by its PID there.
-    const kills = `( sleep 1; kill -${signal} $(cat "$0") ) & ${script}`;
-    const stops = `( sleep 1; kill -TERM 1 ) & ${script}`;
+    // Signalled from inside the namespace, by its PID there, once pidproxy holds the worker.
+    const held = `until [ -s "$0" ] && ls -l /proc/1/fd | grep -q "/proc/$(cat "$0.worker")$"
+      do sleep 0.02; done`;
+    const kills = `( ${held}; kill -${signal} $(cat "$0") ) & ${script}`;
+    const stops = `( ${held}; kill -TERM 1 ) & ${script}`;
     const namespace = ["--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
     const proxy = [SIPID, "pidproxy", "--wait", "5s", "--group", path];
     const command = ["sh", "-c", code === 1 ? kills : stops, path];
     expectResult(await run("unshare", [...namespace, ...proxy, ...command]), {
       code,
-      stderr: /process group \d+ \(sleep\): its leader has exited[^]*sent SIGTERM to process group/,
+      stderr:
+        /process group \d+ \((?:sh|sleep)\): its leader has exited[^]*sent SIGTERM to process group/,
     });
   }
 });
