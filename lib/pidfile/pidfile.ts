@@ -133,7 +133,8 @@ export async function readAndJudge(path: string, exec: string | undefined): Prom
 
 /**
  * Calls `use` with the pidfile under an exclusive flock(2), and releases it afterwards. With
- * `create`, the file and its directory are created.
+ * `create`, the file and its directory are created, and one that is there and empty gets 200 ms to be
+ * written: a daemon that writes its pidfile itself empties it first.
  *
  * @returns what `use` returns; undefined if the file does not exist and `create` is not set
  * @throws {LockedElsewhere} another process held the lock all the time
@@ -145,6 +146,7 @@ export async function withLock<T>(
   use: (file: LockedPidfile) => T,
 ): Promise<T | undefined> {
   let begin: number | undefined;
+  let emptySince: number | undefined;
   for (;;) {
     using place = findPlace(path, create ? "create" : "change");
     begin ??= performance.now();
@@ -153,14 +155,20 @@ export async function withLock<T>(
     if (place === undefined || opened === undefined) return undefined;
     const { file } = opened;
     await lockFile(path, file, performance.now() - begin);
+    let isSettling = false;
     try {
       const found = await locked(place, opened);
+      if (create && !opened.isCreated && found.state.kind === "empty") {
+        emptySince ??= performance.now();
+        isSettling = performance.now() - emptySince < SETTLE_TIMEOUT_MS;
+      }
       // A kill may have removed the file, or a claim replaced it, between open and lock: a PID
       // written now would be in a file without a name.
-      if (isNamedBy(place, file)) return use(found);
+      if (!isSettling && isNamedBy(place, file)) return use(found);
     } finally {
       file.close();
     }
+    if (isSettling) await delay(SETTLE_INTERVAL_MS);
   }
 }
 

@@ -333,6 +333,42 @@ Deno.test("claim reports a parent of the pidfile that is a file", async () => {
   assertEquals(Deno.readTextFileSync(dir.file("file")), "kept");
 });
 
+Deno.test("claim gives an empty pidfile 200 ms to be written, as a daemon that empties it first does", async () => {
+  using dir = new TempDir();
+  await using daemon = new Job();
+  const path = dir.write("web.pid", "");
+  const claiming = claim(PID, path);
+  await delay(150);
+  Deno.writeTextFileSync(path, String(daemon.pid));
+  expectResult(await claiming, {
+    code: 1,
+    stderr: `process ${daemon.pid} (${path}) already exists`,
+  });
+});
+
+Deno.test("claim takes a pidfile that stays empty after 200 ms, and any other at once", async () => {
+  using dir = new TempDir();
+  for (const [content, least] of [[undefined, 0], ["2147483647", 0], ["", 195]] as const) {
+    const path = dir.file("web.pid");
+    if (content !== undefined) dir.write("web.pid", content);
+    const { result, log } = await traced(dir, ["-r", "-e", "trace=flock,openat"], [
+      "claim",
+      "--pid",
+      String(PID),
+      "--pid-file",
+      path,
+    ]);
+    assertDone(result);
+    const locks = log.match(/flock\(/g)!.length;
+    const waited = elapsed(log, /flock\(/, /web\.pid\.new"/);
+    if (least === 0) assertEquals(locks, 1, log);
+    else assertGreaterOrEqual(locks, 2);
+    assertGreaterOrEqual(waited, least);
+    assertLess(waited, least + LATE_MS);
+    Deno.removeSync(path);
+  }
+});
+
 Deno.test("claim without permission reports it and changes nothing", async () => {
   using dir = new TempDir();
   Deno.mkdirSync(dir.file("run"));
