@@ -27,6 +27,7 @@ export class Proxied implements AsyncDisposable {
       flags = [] as string[],
       stale = undefined as string | undefined,
       cwd = "/",
+      launcher = [] as string[],
     } = {},
   ): Promise<Proxied> {
     const proxied = new Proxied();
@@ -35,7 +36,7 @@ export class Proxied implements AsyncDisposable {
     const script = 'log=$1; shift; exec "$@" 2>"$log"';
     proxied.#running = await Running.start(
       "sh",
-      ["-c", script, "sh", proxied.dir.file("log"), SIPID, ...args],
+      ["-c", script, "sh", proxied.dir.file("log"), ...launcher, SIPID, ...args],
       { awaited, cwd },
     );
     return proxied;

@@ -3,6 +3,7 @@ import { errnoOf } from "../errors.ts";
 import { signalNumber } from "../signal_names.ts";
 import { readProc } from "./proc.ts";
 import { isRunning, type Process } from "./process.ts";
+import { unblockSignals } from "./signal_mask.ts";
 
 /**
  * Sends a signal to this process and to no other.
@@ -35,12 +36,16 @@ export function maySignal({ pid }: Process): boolean {
   }
 }
 
-/** Calls `handle` for each of these signals; none of them terminates or stops this program then. */
+/**
+ * Calls `handle` for each of these signals, also where a parent had blocked it; none of them
+ * terminates or stops this program then.
+ */
 export function catchSignals(
   signals: readonly Deno.Signal[],
   handle: (signal: Deno.Signal) => void,
 ): void {
   for (const signal of signals) Deno.addSignalListener(signal, () => handle(signal));
+  unblockSignals();
 }
 
 /** Returns whether a process has a handler for a signal; false if /proc hides that. */

@@ -57,6 +57,20 @@ Deno.test("pidproxy stops itself after TSTP, TTIN and TTOU, and forwards CONT", 
   expectResult(await proxied.result(), { code: 0 });
 });
 
+Deno.test("pidproxy forwards signals that its parent had blocked, and does not leave them blocked", async () => {
+  const launcher = ["env", "--block-signal=HUP,TERM"];
+  await using proxied = await Proxied.start(safe(), { launcher });
+  assertMatch(
+    await Deno.readTextFile(`/proc/${await proxied.daemonPid()}/status`),
+    /^SigBlk:\s*0+$/m,
+  );
+  for (const signal of ["SIGHUP", "SIGTERM"] as const) {
+    proxied.running.kill(signal);
+    await proxied.running.line(new RegExp(`^${signal}$`, "m"));
+  }
+  expectResult(await proxied.result(), { code: 0 });
+});
+
 Deno.test("pidproxy reads the pidfile again for each signal", async () => {
   await using proxied = await Proxied.start(safe());
   await using other = await fixture("prints_signals");
