@@ -15,6 +15,8 @@ export interface Way {
    * of the last one, if there is none. They are joined by colons.
    */
   readonly directories: string;
+  /** The device of the last of them. */
+  readonly device: number;
   /**
    * Every directory and every symlink on the way, from the root on. Whoever can change one of them
    * decides which file the path names.
@@ -78,6 +80,7 @@ export function findPlace(path: string, purpose: Purpose): Place | undefined {
       hasSharedSymlink: steps.hasSharedSymlink,
       directories: stack.slice(stack.findLastIndex(({ isFixed }) => isFixed))
         .map(({ ino }) => ino ?? 0).join(":"),
+      device: end.dev,
       resolved: `${end.path.replace(/\/$/, "")}/${absolute.slice(name)}`,
       components: steps.components,
       [Symbol.dispose]: () => steps.close(),

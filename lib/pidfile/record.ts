@@ -3,10 +3,11 @@
  *
  * It is kept beside the pidfile NAME as the file .NAME.claim, which contains
  *
- *     PID START BOOT NAMESPACE DIRECTORIES MTIME PATH
+ *     PID START BOOT NAMESPACE DEVICE DIRECTORIES MTIME PATH
  *
  * with START the process's start in clock ticks since the machine's boot (-1 if there was no such
- * process), BOOT the boot id, NAMESPACE the inode of the PID namespace, DIRECTORIES those of the
+ * process), BOOT the boot id, NAMESPACE the inode of the PID namespace, DEVICE that of the pidfile's
+ * directory (a snapshot or another file system can have its inode), DIRECTORIES the inodes of the
  * directories that others can change, MTIME the pidfile's modification time (milliseconds since
  * 1970), and PATH the path that was claimed, with its symlinks resolved.
  *
@@ -61,10 +62,11 @@ export async function readRecord(
       ((mode ?? 0) & (GROUP_WRITE | OTHERS_WRITE)) !== 0;
     if (isForeign) return undefined;
     const bytes = readBytes(file, MAX_RECORD_BYTES);
-    const fields = /^(\d+) (-1|\d+(?:\.\d+)?) ([0-9a-f-]{36}) (\d+) ([\d:]+) (-?\d+) (\/[^]*)$/
-      .exec(new TextDecoder().decode(bytes));
-    const [, number = "", start, boot = "", namespace, directories = "", mtime, claimed] = fields ??
-      [];
+    const fields =
+      /^(\d+) (-1|\d+(?:\.\d+)?) ([0-9a-f-]{36}) (\d+) (\d+) ([\d:]+) (-?\d+) (\/[^]*)$/
+        .exec(new TextDecoder().decode(bytes));
+    const [, number = "", start, boot = "", namespace, device, directories = "", mtime, claimed] =
+      fields ?? [];
     const pid = parsePid(number);
     if (pid === undefined) return undefined;
     return {
@@ -75,7 +77,8 @@ export async function readRecord(
       isByThisPath: claimed === place.resolved && areSame(directories, place.directories),
       // By another path it can be the same directory, as below another root directory; and a
       // restored directory has the same path.
-      original: claimed === place.resolved || lastOf(directories) === lastOf(place.directories)
+      original: claimed === place.resolved ||
+          (lastOf(directories) === lastOf(place.directories) && Number(device) === place.device)
         ? undefined
         : claimed,
     };
@@ -100,8 +103,11 @@ export function writeRecord(
     const mode = pidfile.mode & ~(GROUP_WRITE | OTHERS_WRITE);
     using file = createTemporary(temporary, { mode, gid: pidfile.gid });
     try {
-      const [identity, { directories, resolved }] = [[pid, startTicks, boot, namespace], place];
-      writeBytes(file, [...identity, directories, pidfile.mtime ?? 0, resolved].join(" "));
+      const [identity, { device, directories, resolved }] = [
+        [pid, startTicks, boot, namespace],
+        place,
+      ];
+      writeBytes(file, [...identity, device, directories, pidfile.mtime ?? 0, resolved].join(" "));
       Deno.renameSync(temporary, record.at);
     } catch (error) {
       removeTemporary(temporary);
@@ -129,7 +135,7 @@ function areSame(one: string, other: string): boolean {
   return one === other || one.endsWith(`:${other}`) || other.endsWith(`:${one}`);
 }
 
-/** Returns the inode of the directory that the pidfile itself is in. */
+/** Returns the inode of the directory that the pidfile itself is in, from a list. */
 function lastOf(directories: string): string {
   return directories.slice(directories.lastIndexOf(":") + 1);
 }

@@ -359,6 +359,17 @@ Deno.test("a claim counts in its directory after that was copied and put back", 
   assertEquals((await inPidNamespace(dir, script)).stdout, "stopped\n");
 });
 
+Deno.test("a copied claim is unclear where both directories have the same inode number", async () => {
+  using dir = new TempDir();
+  const script = `
+    for it in original copy; do mkdir $it; mount -t tmpfs -o mode=755 tmpfs $it; done
+    [ $(stat -c %i original) = $(stat -c %i copy) ]
+    spawn; sipid claim --pid $pid --pid-file original/web.pid; cp -a original/. copy
+    sipid kill --pid-file copy/web.pid || echo refused; is_running $pid && echo running`;
+  const { stdout, stderr } = await inPidNamespace(dir, script);
+  assertEquals(stdout, "refused\nrunning\n", stderr);
+});
+
 Deno.test("a claim made in another PID namespace is left to that namespace while it exists", async () => {
   using dir = new TempDir();
   const path = dir.file("web.pid");
