@@ -131,9 +131,8 @@ export function hintFor(errno: string): string | undefined {
 export function toCommandError(what: string, error: unknown): CommandError {
   if (error instanceof CommandError) return error;
   const hint = hintFor(errnoOf(error) ?? "");
-  return new CommandError(
-    `${what}: ${errorText(error)}${hint === undefined ? "" : `; ${hint}`}`,
-  );
+  const message = `${what}: ${errorText(error)}${hint === undefined ? "" : `; ${hint}`}`;
+  return Object.assign(new CommandError(message), { cause: error });
 }
 
 /**

@@ -15,7 +15,7 @@
  * another user can write, a symlink of root's and one of their own can trade places in between. An
  * open file stays the same one.
  */
-import { withHint } from "../errors.ts";
+import { errnoOf, toCommandError, withHint } from "../errors.ts";
 import type { Identity } from "../process/identity.ts";
 import { parsePid } from "../process/pid.ts";
 import { shellQuote } from "../shell_quote.ts";
@@ -40,6 +40,9 @@ export interface ClaimRecord {
 /** A longer file is not a record: PATH_MAX, an inode for each directory of it, and four numbers. */
 const MAX_RECORD_BYTES = 4_096 + 2_048 * "18446744073709551615:".length + 256;
 
+/** What keeps a record from being read although it is there: without it, time would decide. */
+const PASSING = ["EMFILE", "ENFILE", "ENOMEM", "EIO"];
+
 function recordOf(pidfile: Spot): Spot {
   return siblingOf(pidfile, "claim");
 }
@@ -48,6 +51,8 @@ function recordOf(pidfile: Spot): Spot {
  * Reads the record of a pidfile; returns undefined if there is none, if it has another owner than
  * root and the pidfile, or if others could have changed it. Root's counts also where the pidfile
  * alone was given to the service's user.
+ *
+ * @throws {CommandError} a shortage or a broken device keeps it from being read
  */
 export async function readRecord(
   place: Place,
@@ -82,8 +87,10 @@ export async function readRecord(
         ? undefined
         : claimed,
     };
-  } catch {
-    return undefined;
+  } catch (error) {
+    const { cause = error } = error instanceof Error ? error : {};
+    if (!PASSING.includes(errnoOf(cause) ?? "")) return undefined;
+    throw toCommandError(`cannot read ${shellQuote(recordOf(place).path)}`, error);
   }
 }
 

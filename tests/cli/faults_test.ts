@@ -1,8 +1,17 @@
 /** Full, read-only and exhausted file systems, and recycled PIDs, in separate namespaces. */
-import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { inNamespace, onTmpfs } from "../namespaces.ts";
 import { traced } from "../strace.ts";
-import { AS_NOBODY, exists, expectResult, isRunning, Job, SIPID, TempDir } from "../support.ts";
+import {
+  AS_NOBODY,
+  exists,
+  expectResult,
+  isRunning,
+  Job,
+  SIPID,
+  sipid,
+  TempDir,
+} from "../support.ts";
 
 Deno.test("claim on a full file system reports it and leaves no new file", async () => {
   using dir = new TempDir();
@@ -110,6 +119,20 @@ Deno.test("kill never sends SIGKILL to a PID that is recycled during the grace p
   assertEquals(stdout, "kill: exit 0\nthe unrelated process is running\nlog\n", stderr);
   assertMatch(stderr, /sent SIGTERM[^]*exited after[^]*removed web\.pid/);
 });
+
+for (const errno of ["EMFILE", "ENFILE", "ENOMEM", "EIO"]) {
+  Deno.test(`kill signals nothing where ${errno} keeps the claim record from being read`, async () => {
+    using dir = new TempDir();
+    await using job = new Job();
+    const path = dir.file("web.pid");
+    await sipid("claim", "--pid", String(job.pid), "--pid-file", path);
+    const only = ["-P", dir.file(".web.pid.claim"), "-e", `inject=openat:error=${errno}`];
+    const { result } = await traced(dir, only, ["kill", "--pid-file", path]);
+    expectResult(result, { code: 1, stderr: `cannot open ${dir.file(".web.pid.claim")}: ` });
+    assert(isRunning(job.pid));
+    assertEquals(Deno.readTextFileSync(path), String(job.pid));
+  });
+}
 
 Deno.test("kill works if /proc hides the processes of other users", async () => {
   using dir = new TempDir();
