@@ -33,15 +33,17 @@ interface Start {
   /** What --exec names, if not the service's program. */
   readonly exec?: (dir: TempDir) => string;
 }
+/** Waits in the shell itself, which leaves no child behind when it is killed. */
+const WAIT = 'mkfifo "$P.fifo"; read _ <"$P.fifo"';
 const STARTS: readonly Start[] = [
-  { what: "between claim and exec", script: 'sleep 600; exec "$P" 600' },
+  { what: "between claim and exec", script: `${WAIT}; exec "$P" 600` },
   { what: "while a wrapper runs", script: `exec timeout 600 "$P" 600` },
-  { what: "while a second script runs", script: `exec sh -c 'sleep 600; exec "$P" 600'` },
+  { what: "while a second script runs", script: `exec sh -c '${WAIT}; exec "$P" 600'` },
   {
     what: "of a service that is a script, which --exec names",
     script: 'exec "$P.sh"',
     exec: (dir) => {
-      const path = dir.write("web.sh", "#!/bin/sh\nsleep 600\n");
+      const path = dir.write("web.sh", `#!/bin/sh\n${WAIT}\n`);
       Deno.chmodSync(path, 0o755);
       return path;
     },

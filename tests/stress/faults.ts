@@ -28,6 +28,8 @@ interface Case {
   readonly name: string;
   readonly before: (job: Job) => string | undefined;
   readonly args: (path: string, job: Job) => string[];
+  /** Whether it makes the same calls again for 200 ms, how often nobody knows; twice at least. */
+  readonly isRepeated?: true;
 }
 
 const CASES: readonly Case[] = [
@@ -40,6 +42,7 @@ const CASES: readonly Case[] = [
     name: "claim, empty file",
     before: () => "",
     args: (path, job) => ["claim", "--pid", String(job.pid), "--pid-file", path],
+    isRepeated: true,
   },
   {
     name: "claim, stale file",
@@ -109,11 +112,18 @@ async function trial(one: Case, dir: string, inject: string[]) {
   return { calls, code };
 }
 
+/** Returns the calls up to the second try to create the pidfile. */
+function firstTurn(calls: string): string {
+  const second = calls.indexOf("O_EXCL", calls.indexOf("O_EXCL") + 1);
+  return calls.slice(0, calls.lastIndexOf("\n", second) + 1);
+}
+
 export const faults: Part = async ({ dir, long, random }) => {
   const trials: { one: Case; inject: string }[] = [];
   for (const [index, one] of CASES.entries()) {
-    const { calls, code } = await trial(one, `${dir}/plain-${index}`, []);
+    const { calls: all, code } = await trial(one, `${dir}/plain-${index}`, []);
     if (code !== 0) broken("without a fault it succeeds", { one, code });
+    const calls = one.isRepeated ? firstTurn(all) : all;
     const count: Record<string, number> = {};
     // By thread: strace counts that way.
     for (const [, thread, call] of calls.matchAll(/^(\d+) +(\w+)\(/gm)) {
