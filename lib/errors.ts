@@ -10,9 +10,10 @@ export class CommandError extends Error {
    *
    * @param message what the user reads: `object: fact; hint`
    * @param status the exit status
+   * @param options its cause, where a caller asks for that
    */
-  constructor(message: string, readonly status: number = 1) {
-    super(message);
+  constructor(message: string, readonly status: number = 1, options?: ErrorOptions) {
+    super(message, options);
   }
 }
 
@@ -132,7 +133,7 @@ export function toCommandError(what: string, error: unknown): CommandError {
   if (error instanceof CommandError) return error;
   const hint = hintFor(errnoOf(error) ?? "");
   const message = `${what}: ${errorText(error)}${hint === undefined ? "" : `; ${hint}`}`;
-  return Object.assign(new CommandError(message), { cause: error });
+  return new CommandError(message, 1, { cause: error });
 }
 
 /**

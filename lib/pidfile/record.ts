@@ -41,7 +41,7 @@ export interface ClaimRecord {
 const MAX_RECORD_BYTES = 4_096 + 2_048 * "18446744073709551615:".length + 256;
 
 /** What keeps a record from being read although it is there: without it, time would decide. */
-const PASSING = ["EMFILE", "ENFILE", "ENOMEM", "EIO"];
+const UNREADABLE = ["EMFILE", "ENFILE", "ENOMEM", "EIO"];
 
 function recordOf(pidfile: Spot): Spot {
   return siblingOf(pidfile, "claim");
@@ -89,7 +89,7 @@ export async function readRecord(
     };
   } catch (error) {
     const { cause = error } = error instanceof Error ? error : {};
-    if (!PASSING.includes(errnoOf(cause) ?? "")) return undefined;
+    if (!UNREADABLE.includes(errnoOf(cause) ?? "")) return undefined;
     throw toCommandError(`cannot read ${shellQuote(recordOf(place).path)}`, error);
   }
 }

@@ -170,6 +170,9 @@ for (const command of ["tail -f", "timeout 600"]) {
     const claim = ["claim", "--pid", "17", "--pid-file", path, "--exec", program];
     expectResult(await sipid(...claim), { code: 0, stderr: "was stale (process " });
     assert(isRunning(job.pid));
+    // timeout passes this on to the program; SIGKILL would leave it behind.
+    Deno.kill(job.pid, "SIGTERM");
+    await job.status;
   });
 }
 
