@@ -1,5 +1,6 @@
 /**
- * open(2) and readlink(2) with flags that the runtime does not have.
+ * open(2) and readlink(2) with flags that the runtime does not have, for files alone; what concerns
+ * processes and signals is reached by lib/process.
  * Loaded on first use, because reaching glibc costs a millisecond.
  */
 
