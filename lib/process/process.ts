@@ -165,7 +165,8 @@ export function isStopped(one: Process): boolean {
  * /proc counts start times from boot, so a moment is needed whose wall-clock time and ticks are
  * both known. Two are: this moment, by /proc/uptime, and the start of this program, by the start
  * ticks of its first own thread. Both err towards a later start only: lxcfs puts a container's
- * shorter uptime there, and a busy machine delays a program's start. So the earlier one counts.
+ * shorter uptime there, and a busy machine delays a program's start, which seems later also if the
+ * machine was suspended since. So the earlier one counts.
  * (The main thread's start ticks do not serve: they survive exec.)
  */
 export function startedAt({ startTicks }: Process): number | undefined {
@@ -176,7 +177,9 @@ export function startedAt({ startTicks }: Process): number | undefined {
   if (uptime > 0) candidates.push(now - (uptime - startTicks / TICKS_PER_SECOND) * 1000);
   const own = ownStartTicks();
   if (own !== undefined) {
-    candidates.push(performance.timeOrigin - (own - startTicks) * 1000 / TICKS_PER_SECOND);
+    // Not performance.timeOrigin: the clock may have been set since.
+    const begin = now - performance.now();
+    candidates.push(begin - (own - startTicks) * 1000 / TICKS_PER_SECOND);
   }
   return candidates.length === 0 ? undefined : Math.min(...candidates);
 }

@@ -17,6 +17,7 @@ import {
   TempDir,
   until,
 } from "../support.ts";
+import { fakeClock } from "../faketime.ts";
 import { background, commandOf, DAEMON, foreground, isStopped, Proxied, safe } from "../proxied.ts";
 
 const FORWARDED: Deno.Signal[] = [
@@ -122,6 +123,33 @@ echo ready; while :; do sleep 0.02; done`;
   proxied.running.kill("SIGHUP");
   await proxied.running.line(/^got HUP$/m);
   await proxied.logged(/process \d+ \(deno\) was started before the command/);
+  proxied.running.kill("SIGTERM");
+  await proxied.running.line(/^got TERM$/m);
+  unrelated.kill("SIGCONT");
+  assertEquals((await unrelated.line(/ready\n(.*)\n/))[1], "SIGCONT", "nothing came before");
+});
+
+Deno.test("pidproxy does not believe an old pidfile after the clock was set forward", async () => {
+  using dir = new TempDir();
+  const clock = dir.write("clock", "-1h");
+  const environment = fakeClock({ FAKETIME_TIMESTAMP_FILE: clock, FAKETIME_NO_CACHE: "1" });
+  const script = `trap "echo got HUP" HUP; trap "echo got TERM; exit" TERM
+echo ready; while :; do sleep 0.02; done`;
+  await using proxied = await Proxied.start(
+    () => ["sh", "-c", script],
+    {
+      launcher: ["env", ...Object.entries(environment).map(([name, value]) => `${name}=${value}`)],
+    },
+  );
+  Deno.renameSync(dir.write("clock.new", "+0"), clock);
+  // The daemon has exited, and its PID has gone to another process.
+  await using unrelated = await fixture("prints_signals");
+  const written = dir.write("daemon.pid", String(unrelated.pid));
+  Deno.utimeSync(written, Date.now() / 1_000 - 60, Date.now() / 1_000 - 60);
+  Deno.renameSync(written, proxied.pidFile);
+  proxied.running.kill("SIGHUP");
+  await proxied.running.line(/^got HUP$/m);
+  await proxied.logged(/its PID was probably recycled, or the clock was set/);
   proxied.running.kill("SIGTERM");
   await proxied.running.line(/^got TERM$/m);
   unrelated.kill("SIGCONT");
