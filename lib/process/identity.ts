@@ -127,10 +127,15 @@ export function judge(named: Named, exec: string | undefined): Verdict {
   if (isRecordCurrent || verdict.kind === "own") return verdict;
   if (verdict.kind === "unclear") return { ...verdict, isNewcomer: true };
   // A daemon may have written its own PID, which happens to be the one that was claimed once; or
-  // the file was touched, or restored from a copy.
+  // the file was touched, or restored from a copy. Time proves nothing for this process then, but
+  // may prove something against it.
+  const verdictOfTime = judgeByTime(process, modified, exec);
+  if (verdictOfTime.kind === "unrelated") return verdictOfTime;
+  const mayExecSettle = verdictOfTime.kind === "unclear" && verdictOfTime.isNewcomer;
+  const hint = mayExecSettle ? `${REMOVE_IF_STOPPED}, or give --exec PATH` : REMOVE_IF_STOPPED;
   const reason = "the claim record names another process with this PID, and the pidfile was " +
     "modified, replaced or copied after that claim";
-  return { ...unclear(process, reason, REMOVE_IF_STOPPED), isNewcomer: true };
+  return { ...unclear(process, reason, hint), isNewcomer: true };
 }
 
 type Unclear = Verdict & { readonly kind: "unclear" };

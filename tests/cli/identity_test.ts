@@ -50,6 +50,9 @@ interface Row {
 const CLAIM = "sipid claim --pid-file web.pid --pid";
 /** A pidfile from before the process was started, as a daemon writes it. */
 const OLD = `spawn; printf %s $pid > web.pid; touch -d '1 hour ago' web.pid`;
+/** A daemon wrote its PID into its claimed pidfile, and exited; another process has the PID now. */
+const REWRITTEN = `spawn; ${CLAIM} $pid; printf %s $pid > web.pid; touch -d '1 hour ago' web.pid
+  end $pid; recycle $pid`;
 const NEW = `spawn; printf %s $pid > web.pid`;
 const WATCHED = /healthcheck unhealthy/;
 const NEEDS_STOP = /already exists: sleep, running since .*; stop it first: sipid kill/;
@@ -241,6 +244,41 @@ const ROWS: readonly Row[] = [
       /copied after that claim; nothing was signalled; if the service is not running, remove/,
       /^unknown: .*the claim record names another process with this PID/,
       /warning: .*the claim record names another process[^]*healthcheck unhealthy/,
+    ],
+  },
+  {
+    situation: "another process, a claimed pidfile that its daemon wrote later, no --exec",
+    arrange: REWRITTEN,
+    seen: UNCLEAR,
+    reports: [
+      /already exists: .*copied after that claim; if the service is not running, remove the pidfile, or give --exec PATH\n$/,
+      /copied after that claim; nothing was signalled; if the service .*, or give --exec PATH\n$/,
+      /^unknown: .*copied after that claim; .*, or give --exec PATH/,
+      /warning: .*copied after that claim; .*, or give --exec PATH\n[^]*healthcheck unhealthy/,
+    ],
+  },
+  {
+    situation: "another process, a claimed pidfile that its daemon wrote later, another --exec",
+    arrange: REWRITTEN,
+    options: "--exec /bin/true",
+    seen: STALE,
+    reports: [
+      /was stale \(process \d+ \(sleep\) runs \S+\/sleep, not \/bin\/true\); claimed/,
+      /runs \S+\/sleep, not \/bin\/true, and was not signalled; removed the stale pidfile/,
+      /^dead: process \d+ \(sleep\) runs \S+\/sleep, not \/bin\/true; stale/,
+      /to be claimed: process \d+ \(sleep\) runs \S+\/sleep, not \/bin\/true\n/,
+    ],
+  },
+  {
+    situation: "another process, a claimed pidfile that its daemon wrote later, its own --exec",
+    arrange: REWRITTEN,
+    options: "--exec /bin/sleep",
+    seen: UNCLEAR,
+    reports: [
+      /copied after that claim; if the service is not running, remove the pidfile\n$/,
+      /nothing was signalled; if the service is not running, remove the pidfile\n$/,
+      /^unknown: .*copied after that claim/,
+      /warning: .*copied after that claim; .*remove the pidfile\n[^]*healthcheck unhealthy/,
     ],
   },
   {

@@ -954,6 +954,7 @@ const UNPROVOKED: Readonly<Record<string, string>> = {
   "leave out --exec if it is the service; otherwise remove the pidfile": "the hint of the former",
   "run this where /proc/sys/kernel/random/boot_id can be read": "see identity_test.ts",
   "if the service is not running, remove the pidfile": "see identity_test.ts",
+  "…, or give --exec PATH": "the end of the former",
   "…: its symlink … is owned by …, who could lead it elsewhere; use a path without it":
     "see attacks_test.ts",
   "its start time is hidden": "see identity_test.ts",
