@@ -51,6 +51,22 @@ export function parseContent(bytes: Uint8Array): Content {
 }
 
 /**
+ * Returns the PIDs of a file with several lines that has one on each, as that of a daemon with
+ * several processes and no master; of any other file none.
+ */
+export function severalPids(bytes: Uint8Array): readonly Pid[] {
+  if (bytes.length > MAX_PIDFILE_BYTES) return [];
+  const lines = latin1(bytes).split("\n").map((line) => line.replace(/^[\t-\r ]+|[\t-\r ]+$/g, ""));
+  const pids = new Set<Pid>();
+  for (const line of lines.filter((line) => line !== "")) {
+    const pid = parsePid(line);
+    if (pid === undefined) return [];
+    pids.add(pid);
+  }
+  return pids.size > 1 ? [...pids] : [];
+}
+
+/**
  * Returns what is wrong with a pidfile whose content is `invalid`, to follow its name: how it begins,
  * and its size in bytes.
  */

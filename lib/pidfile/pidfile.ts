@@ -6,10 +6,10 @@
  */
 import { delay } from "@std/async/delay";
 import { CommandError, errnoOf, toCommandError, withHint } from "../errors.ts";
-import { judge, type Verdict } from "../process/identity.ts";
+import { judge, judgeOneOfSeveral, type Verdict } from "../process/identity.ts";
 import type { Pid } from "../process/pid.ts";
 import { shellQuote } from "../shell_quote.ts";
-import { type Content, MAX_PIDFILE_BYTES, parseContent } from "./content.ts";
+import { type Content, MAX_PIDFILE_BYTES, parseContent, severalPids } from "./content.ts";
 import { lockFile } from "./lock.ts";
 import { findPlace, type Place, type Way } from "./place.ts";
 import { type ClaimRecord, readRecord, removeRecord } from "./record.ts";
@@ -29,6 +29,8 @@ export type ExistingPidfile =
     readonly way: Way;
     /** The claim record, if it has the same PID. */
     readonly record: ClaimRecord | undefined;
+    /** All PIDs in it, if there are several. */
+    readonly several: readonly Pid[];
   };
 
 /** The fields of stat(2) that are used here. */
@@ -104,13 +106,18 @@ export async function readPidfile(path: string): Promise<PidfileState> {
  */
 export function judgePidfile(state: PidfileState, exec: string | undefined): Verdict {
   if (state.kind !== "pid") return { kind: "none" };
-  const { pid, record, stat: { mtime } } = state;
+  const { pid, several, record, stat: { mtime: modified = 0 } } = state;
+  // If no other one is running, the first one is the service.
+  for (const other of several.filter((one) => one !== pid)) {
+    const verdict = judgeOneOfSeveral({ pid: other, modified }, exec);
+    if (verdict !== undefined) return verdict;
+  }
   return judge({
     pid,
     recorded: record?.identity,
     isRecordCurrent: record?.isCurrent === true,
     original: record?.original,
-    modified: mtime ?? 0,
+    modified,
   }, exec);
 }
 
@@ -218,18 +225,20 @@ async function readState(place: Place, file: Deno.FsFile): Promise<ExistingPidfi
   const name = shellQuote(place.path);
   const readAll = <T>(read: () => T): T => withHint(`cannot read ${name}`, read);
   for (let reads = 1; reads <= MAX_READS; reads++) {
-    const { stat, content } = readAll(() => {
+    const { stat, content, several } = readAll(() => {
       // stat(2) first: what is written after it shows as a change.
       const stat = fileStatOf(file.statSync());
       file.seekSync(0, Deno.SeekMode.Start);
-      return { stat, content: parseContent(readBytes(file, MAX_PIDFILE_BYTES + 1)) };
+      const bytes = readBytes(file, MAX_PIDFILE_BYTES + 1);
+      return { stat, content: parseContent(bytes), several: severalPids(bytes) };
     });
-    if (content.kind !== "pid") return { ...content, stat, way: place, record: undefined };
+    const state = { stat, way: place, several };
+    if (content.kind !== "pid") return { ...content, ...state, record: undefined };
     const record = await readRecord(place, stat);
     const { size, mtime } = readAll(() => fileStatOf(file.statSync()));
     if (size !== stat.size || mtime !== stat.mtime) continue;
     const isForContent = record?.identity.pid === content.pid;
-    return { ...content, stat, way: place, record: isForContent ? record : undefined };
+    return { ...content, ...state, record: isForContent ? record : undefined };
   }
   throw new CommandError(
     `cannot read ${name}: another process keeps changing it; find it with: fuser -v ${name}`,

@@ -138,6 +138,26 @@ export function judge(named: Named, exec: string | undefined): Verdict {
   return { ...unclear(process, reason, hint), isNewcomer: true };
 }
 
+/**
+ * Decides whether one of several processes that a pidfile names may be running: then none of them
+ * alone is the service. Returns undefined if it is not running, or unrelated.
+ *
+ * @throws {CommandError} there is no file at `exec`
+ */
+export function judgeOneOfSeveral(
+  { pid, modified }: Pick<Named, "pid" | "modified">,
+  exec: string | undefined,
+): Verdict | undefined {
+  const verdict = judge(
+    { pid, modified, recorded: undefined, isRecordCurrent: false, original: undefined },
+    exec,
+  );
+  if (verdict.kind === "none" || verdict.kind === "unrelated") return undefined;
+  const isNewcomer = verdict.kind === "unclear" && verdict.isNewcomer;
+  const hint = "stop each of them by its PID, then remove the pidfile";
+  return { ...unclear(verdict.process, "the pidfile names several processes", hint), isNewcomer };
+}
+
 type Unclear = Verdict & { readonly kind: "unclear" };
 
 function unclear(process: Process, reason: string, hint: string): Unclear {

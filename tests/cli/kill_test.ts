@@ -13,6 +13,7 @@ import {
   expectResult,
   fixture,
   isRunning,
+  Job,
   lockedElsewhere,
   type Result,
   run,
@@ -335,6 +336,33 @@ Deno.test("kill accepts further lines, as in PostgreSQL's postmaster.pid", async
   await using job = await fixture("exits_on_term");
   const path = dir.write("postmaster.pid", `${job.pid}\n/var/lib/postgresql\n5432\n`);
   expectResult(await kill(path), { code: 0, stderr: `sent SIGTERM to process ${job.pid}` });
+});
+
+Deno.test("of a pidfile with several PIDs, the first one counts only if no other is running", async () => {
+  // As HAProxy's without a master: a stop of the first process would leave the others without one.
+  using dir = new TempDir();
+  await using first = await fixture("exits_on_term");
+  const path = dir.file("web.pid");
+  const claim = (): Promise<Result> => sipid("claim", "--pid", "17", "--pid-file", path);
+  {
+    await using second = new Job();
+    const several = /the pidfile names several processes; .*stop each of them by its PID, then/;
+    for (const content of [`${first.pid}\n${second.pid}\n`, `2147483647\n${second.pid}\n`]) {
+      Deno.writeTextFileSync(path, content);
+      expectResult(await kill(path), { code: 1, stderr: several });
+      expectResult(await claim(), { code: 1, stderr: several });
+      expectResult(await sipid("status", "--pid-file", path), { code: 4, stdout: several });
+      assertEquals(Deno.readTextFileSync(path), content);
+    }
+    assert(isRunning(first.pid) && isRunning(second.pid));
+    // It has got the PID later, and is another program.
+    Deno.utimeSync(path, 0, 0);
+    const exec = ["--exec", "/bin/true", "--pid-file", path];
+    expectResult(await sipid("status", ...exec), { code: 1, stdout: /^dead/ });
+  }
+  Deno.writeTextFileSync(path, `${first.pid}\n${await deadPid()}\n`);
+  expectResult(await kill(path), { code: 0, stderr: `sent SIGTERM to process ${first.pid}` });
+  assert(!exists(path));
 });
 
 Deno.test("kill accepts white space around the PID", async () => {

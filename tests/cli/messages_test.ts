@@ -83,6 +83,10 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
       "sipid claim: process PID (web.pid) already exists: sleep, running since TIME (0s); but it runs /bin/sleep, not /bin/true, although it was running when the pidfile was last modified at TIME; leave out --exec if it is the service; otherwise remove the pidfile",
     ],
     [
+      "printf '17\\n%s\\n' $JOB >web.pid; sipid claim --pid 17 --pid-file web.pid",
+      "sipid claim: process PID (web.pid) already exists: sleep, running since TIME (0s); but the pidfile names several processes; stop each of them by its PID, then remove the pidfile",
+    ],
+    [
       "sipid claim --pid 17 --pid-file web.pid --exec /nonexistent",
       "sipid claim: --exec /nonexistent: no such file; give the path of the program that the service runs",
     ],

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { CommandError } from "../../lib/errors.ts";
 import { isUnchanged, readAndJudge, readPidfile, withLock } from "../../lib/pidfile/pidfile.ts";
-import { parseContent } from "../../lib/pidfile/content.ts";
+import { parseContent, severalPids } from "../../lib/pidfile/content.ts";
 import { LockedElsewhere } from "../../lib/pidfile/lock.ts";
 import { parsePid } from "../../lib/process/pid.ts";
 import { lockedElsewhere, TempDir, until } from "../support.ts";
@@ -22,6 +22,19 @@ Deno.test("parseContent() accepts further lines, and reports those that are not 
   const postmaster = "17\n/var/lib/postgresql\n5432";
   const foreign = "17\n/var/lib/postgresql\n5…";
   assertEquals(parseContent(bytes(postmaster)), { kind: "pid", pid: PID, foreign });
+});
+
+Deno.test("severalPids() returns the PIDs of a file with one on each of several lines", () => {
+  assertEquals(
+    severalPids(bytes("17\n\n 18\r\n17\n19")),
+    ["17", "18", "19"].map((pid) => parsePid(pid)!),
+  );
+  for (
+    const text of ["", "17", "17\n\n", "17\n17\n", "17 18", "17\n-18", "17\n/run\n5432", "17\0\n18"]
+  ) {
+    assertEquals(severalPids(bytes(text)), [], text);
+  }
+  assertEquals(severalPids(bytes("17\n18" + " ".repeat(65_536))), []);
 });
 
 Deno.test("parseContent() tells damaged PIDs from other files", () => {
