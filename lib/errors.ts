@@ -110,6 +110,11 @@ export function errnoOf(error: unknown): string | undefined {
   return name ?? ERRNO_NAMES[number ?? ""];
 }
 
+/** Returns whether kill(2) was denied: by the kernel's rules, or by SELinux or AppArmor (EACCES). */
+export function isDenied(error: unknown): boolean {
+  return ["EPERM", "EACCES"].includes(errnoOf(error) ?? "");
+}
+
 /** Returns the fact in words, without errno and path: "no space left on device". */
 export function errorText(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);

@@ -3,6 +3,7 @@
  * starts ends with it, unless it leaves the group.
  */
 import { delay } from "@std/async/delay";
+import { isDenied } from "../errors.ts";
 import { type ChildExit, exitOf, keepExits, notStarted } from "./child.ts";
 import type { Pid } from "./pid.ts";
 import { findProcess, type Process } from "./process.ts";
@@ -94,7 +95,7 @@ export class CommandGroup {
       Deno.kill(-pid, signal);
       return true;
     } catch (error) {
-      if (error instanceof Deno.errors.PermissionDenied) return true;
+      if (isDenied(error)) return true;
       if (error instanceof Deno.errors.NotFound) return false;
       throw error;
     }

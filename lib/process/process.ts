@@ -5,7 +5,7 @@
  * one is reaped. Every question below checks again that the process is still the same one.
  * Source: proc(5), kill(2).
  */
-import { errnoOf } from "../errors.ts";
+import { errnoOf, isDenied } from "../errors.ts";
 import type { Pid } from "./pid.ts";
 import {
   descriptorPath,
@@ -34,7 +34,7 @@ export interface Process {
   readonly directory: string | undefined;
 }
 
-/** Returns whether signal 0 reaches anything with this PID. EPERM: another user's process. */
+/** Returns whether signal 0 reaches anything with this PID. Denied: another user's process. */
 function answersSignalZero(pid: Pid): boolean {
   try {
     // Deno.kill has no signal 0.
@@ -43,7 +43,7 @@ function answersSignalZero(pid: Pid): boolean {
     return true;
   } catch (error) {
     if (errnoOf(error) === "ESRCH") return false;
-    if (errnoOf(error) === "EPERM") return true;
+    if (isDenied(error)) return true;
     throw error;
   }
 }

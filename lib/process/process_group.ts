@@ -6,7 +6,7 @@
  * a process that was seen in it before and is held, is still there. After that the number may belong
  * to anybody, and is never signalled. Source: setpgid(2), kill(2), proc(5).
  */
-import { errnoOf } from "../errors.ts";
+import { errnoOf, isDenied } from "../errors.ts";
 import { type Identity, mayBeHere } from "./identity.ts";
 import { parsePid, type Pid } from "./pid.ts";
 import {
@@ -119,7 +119,7 @@ export class ProcessGroup implements Target, Disposable {
       return "sent";
     } catch (error) {
       if (errnoOf(error) === "ESRCH" || error instanceof Deno.errors.NotFound) return "exited";
-      if (error instanceof Deno.errors.PermissionDenied) return "denied";
+      if (isDenied(error)) return "denied";
       throw error;
     }
   }

@@ -1,5 +1,5 @@
 /** Sending and catching signals. Source: kill(2), signal(7). */
-import { errnoOf } from "../errors.ts";
+import { errnoOf, isDenied } from "../errors.ts";
 import { signalNumber } from "../signal_names.ts";
 import { readProc } from "./proc.ts";
 import { isRunning, type Process } from "./process.ts";
@@ -17,7 +17,7 @@ export function sendSignal(to: Process, signal: Deno.Signal): "sent" | "exited" 
     return "sent";
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return "exited";
-    if (error instanceof Deno.errors.PermissionDenied) return "denied";
+    if (isDenied(error)) return "denied";
     throw error;
   }
 }
@@ -30,7 +30,7 @@ export function maySignal({ pid }: Process): boolean {
     process.kill(pid, 0);
     return true;
   } catch (error) {
-    if (errnoOf(error) === "EPERM") return false;
+    if (isDenied(error)) return false;
     if (errnoOf(error) === "ESRCH") return true;
     throw error;
   }

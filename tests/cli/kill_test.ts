@@ -365,6 +365,20 @@ Deno.test("of a pidfile with several PIDs, the first one counts only if no other
   assert(!exists(path));
 });
 
+for (const errno of ["EPERM", "EACCES"]) {
+  Deno.test(`kill and signal report ${errno}, as of the kernel or a security module, as no permission`, async () => {
+    using dir = new TempDir();
+    await using leader = await Running.start("setsid", ["sh", "-c", "echo ready; exec sleep 600"]);
+    const path = dir.write("web.pid", String(leader.pid));
+    const inject = ["-e", "trace=kill", "-e", `inject=kill:error=${errno}`];
+    for (const args of [["kill"], ["kill", "--group"], ["signal", "--signal", "TERM"]]) {
+      const { result } = await traced(dir, inject, [...args, "--pid-file", path]);
+      expectResult(result, { code: 1, stderr: "no permission to send SIGTERM to process" });
+    }
+    assert(exists(path));
+  });
+}
+
 Deno.test("kill accepts white space around the PID", async () => {
   using dir = new TempDir();
   for (
