@@ -31,7 +31,8 @@ const USUAL_BYTES = 256;
 const EXCERPT_LENGTH = 24;
 
 /**
- * Parses a pidfile: one PID in ASCII digits on the first line, with white space around it.
+ * Parses a pidfile: one PID in ASCII digits on the first line, with white space around it, and with
+ * NUL bytes after it: many a daemon in C writes the end of its string too.
  *
  * Further lines are accepted and reported as `foreign`, as is every content that an interrupted
  * or overwritten PID cannot explain: one with bytes that are not digits, signs, white space or NUL.
@@ -43,7 +44,7 @@ export function parseContent(bytes: Uint8Array): Content {
   const text = latin1(bytes);
   const isTooLong = bytes.length > MAX_PIDFILE_BYTES;
   const foreign = isTooLong || /[^0-9+\-\s\0]|\u00a0/.test(text) ? excerpt(bytes) : undefined;
-  const digits = /^[\t-\r ]*([0-9]{1,10})[\t\v\f\r ]*(\n[^]*)?$/.exec(text)?.[1];
+  const digits = /^[\t-\r ]*([0-9]{1,10})[\t\v\f\r \0]*(\n[^]*)?$/.exec(text)?.[1];
   const pid = digits === undefined || isTooLong ? undefined : parsePid(digits);
   return pid === undefined
     ? { kind: "invalid", foreign, start: excerpt(bytes) }

@@ -148,6 +148,7 @@ export function judgeOneOfSeveral(
   { pid, modified }: Pick<Named, "pid" | "modified">,
   exec: string | undefined,
 ): Verdict | undefined {
+  if (pid === INIT) return undefined; // the machine's or the container's, and never signalled
   const verdict = judge(
     { pid, modified, recorded: undefined, isRecordCurrent: false, original: undefined },
     exec,

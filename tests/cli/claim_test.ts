@@ -80,6 +80,18 @@ Deno.test("claim accepts a pidfile in the working directory", async () => {
   assertEquals(Deno.readTextFileSync(dir.file("web.pid")), String(PID));
 });
 
+Deno.test("claim refuses a pidfile whose daemon wrote a NUL byte after its PID, and kill stops it", async () => {
+  // As lockfile() in "Advanced Programming in the UNIX Environment" does, and whatever copied it.
+  using dir = new TempDir();
+  await using job = new Job();
+  const path = dir.write("web.pid", `${job.pid}\0`);
+  expectResult(await claim(PID, path), { code: 1, stderr: `process ${job.pid} (` });
+  expectResult(await sipid("kill", "--pid-file", path), {
+    code: 0,
+    stderr: `sent SIGTERM to process ${job.pid}`,
+  });
+});
+
 const STALE: Record<
   string,
   (dir: TempDir) => string | Uint8Array | Promise<string>

@@ -92,7 +92,8 @@ export function pidIn(bytes: Uint8Array): number | undefined {
   let [state, value, digits] = ["before", 0, 0];
   for (const byte of bytes) {
     if (state !== "before" && byte === 10) break; // only the first line counts
-    const isSpace = [9, 10, 11, 12, 13, 32].includes(byte);
+    const isEnd = byte === 0 && state !== "before"; // of a string in C
+    const isSpace = isEnd || [9, 10, 11, 12, 13, 32].includes(byte);
     const digit = byte - 48;
     const isDigit = digit >= 0 && digit <= 9;
     if (!isSpace && !isDigit) return undefined;

@@ -10,7 +10,17 @@ const PID = parsePid("17")!;
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 
 Deno.test("parseContent() accepts one plain decimal PID with white space around it", () => {
-  for (const text of ["17", "17\n", " 17 ", "\t\r\n\v\f17\n\n", "17" + " ".repeat(60_000)]) {
+  for (
+    const text of [
+      "17",
+      "17\n",
+      " 17 ",
+      "\t\r\n\v\f17\n\n",
+      "17\0",
+      "17\0\0\n",
+      "17" + " ".repeat(60_000),
+    ]
+  ) {
     assertEquals(parseContent(bytes(text)), { kind: "pid", pid: PID, foreign: undefined });
   }
   const largest = { kind: "pid" as const, pid: parsePid("2147483647")!, foreign: undefined };
@@ -40,7 +50,18 @@ Deno.test("severalPids() returns the PIDs of a file with one on each of several 
 Deno.test("parseContent() tells damaged PIDs from other files", () => {
   assertEquals(parseContent(bytes("")), { kind: "empty" });
   for (
-    const text of [" ", "\n", "0", "-17", "17 18", "1 7", "17\0", "1234567890123", "2147483648"]
+    const text of [
+      " ",
+      "\n",
+      "0",
+      "-17",
+      "17 18",
+      "1 7",
+      "\x0017",
+      "17\0 18",
+      "1234567890123",
+      "2147483648",
+    ]
   ) {
     assertEquals(
       parseContent(bytes(text)),
