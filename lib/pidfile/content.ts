@@ -52,15 +52,14 @@ export function parseContent(bytes: Uint8Array): Content {
 }
 
 /**
- * Returns the PIDs of a file with several lines that has one on each, as that of a daemon with
- * several processes and no master; of any other file none.
+ * Returns the PIDs of a file that contains several and nothing else, on one line or more, as that of
+ * a daemon with several processes and no master; of any other file none.
  */
 export function severalPids(bytes: Uint8Array): readonly Pid[] {
   if (bytes.length > MAX_PIDFILE_BYTES) return [];
-  const lines = latin1(bytes).split("\n").map((line) => line.replace(/^[\t-\r ]+|[\t-\r ]+$/g, ""));
   const pids = new Set<Pid>();
-  for (const line of lines.filter((line) => line !== "")) {
-    const pid = parsePid(line);
+  for (const word of latin1(bytes).split(/[\t-\r ]+/).filter((word) => word !== "")) {
+    const pid = parsePid(word.replace(/\0+$/, ""));
     if (pid === undefined) return [];
     pids.add(pid);
   }

@@ -105,13 +105,16 @@ export async function readPidfile(path: string): Promise<PidfileState> {
  * @throws {CommandError} there is no file at `exec`
  */
 export function judgePidfile(state: PidfileState, exec: string | undefined): Verdict {
-  if (state.kind !== "pid") return { kind: "none" };
-  const { pid, several, record, stat: { mtime: modified = 0 } } = state;
-  // If no other one is running, the first one is the service.
-  for (const other of several.filter((one) => one !== pid)) {
+  if (state.kind === "missing" || state.kind === "empty") return { kind: "none" };
+  const { several, stat: { mtime: modified = 0 } } = state;
+  const first = state.kind === "pid" ? state.pid : undefined;
+  // If no other one is running, the one on the first line is the service.
+  for (const other of several.filter((one) => one !== first)) {
     const verdict = judgeOneOfSeveral({ pid: other, modified }, exec);
     if (verdict !== undefined) return verdict;
   }
+  if (state.kind === "invalid") return { kind: "none" };
+  const { pid, record } = state;
   return judge({
     pid,
     recorded: record?.identity,

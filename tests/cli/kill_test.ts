@@ -354,7 +354,12 @@ Deno.test("of a pidfile with several PIDs, the first one counts only if no other
       expectResult(await sipid("status", "--pid-file", path), { code: 4, stdout: several });
       assertEquals(Deno.readTextFileSync(path), content);
     }
+    // On one line, as pidof(8) writes them, there is no PID of a service.
+    Deno.writeTextFileSync(path, `${first.pid} ${second.pid}\n`);
+    expectResult(await kill(path), { code: 1, stderr: "does not contain a valid pid" });
+    expectResult(await claim(), { code: 1, stderr: several });
     assert(isRunning(first.pid) && isRunning(second.pid));
+    Deno.writeTextFileSync(path, `2147483647\n${second.pid}\n`);
     // It has got the PID later, and is another program.
     Deno.utimeSync(path, 0, 0);
     const exec = ["--exec", "/bin/true", "--pid-file", path];

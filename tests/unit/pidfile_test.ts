@@ -34,13 +34,13 @@ Deno.test("parseContent() accepts further lines, and reports those that are not 
   assertEquals(parseContent(bytes(postmaster)), { kind: "pid", pid: PID, foreign });
 });
 
-Deno.test("severalPids() returns the PIDs of a file with one on each of several lines", () => {
-  assertEquals(
-    severalPids(bytes("17\n\n 18\r\n17\n19")),
-    ["17", "18", "19"].map((pid) => parsePid(pid)!),
-  );
+Deno.test("severalPids() returns the PIDs of a file that contains several", () => {
+  const expected = ["17", "18", "19"].map((pid) => parsePid(pid)!);
+  for (const text of ["17\n\n 18\r\n17\n19", "17 18 19\n", "17\0\n18\0\n19\0"]) {
+    assertEquals(severalPids(bytes(text)), expected, text);
+  }
   for (
-    const text of ["", "17", "17\n\n", "17\n17\n", "17 18", "17\n-18", "17\n/run\n5432", "17\0\n18"]
+    const text of ["", "17", "17\n\n", "17\n17\n", "17\n-18", "17 +8", "17\n/run\n5432", "17\x0018"]
   ) {
     assertEquals(severalPids(bytes(text)), [], text);
   }
