@@ -107,20 +107,26 @@ export async function readPidfile(path: string): Promise<PidfileState> {
 export function judgePidfile(state: PidfileState, exec: string | undefined): Verdict {
   if (state.kind === "missing" || state.kind === "empty") return { kind: "none" };
   const { several, stat: { mtime: modified = 0 } } = state;
-  const first = state.kind === "pid" ? state.pid : undefined;
+  const first = state.kind === "pid" ? judgeFirst(state, exec) : { kind: "none" } as const;
+  const [other, ...more] = several
+    .filter((pid) => state.kind !== "pid" || pid !== state.pid)
+    .map((pid) => judgeOneOfSeveral({ pid, modified }, exec))
+    .filter((verdict) => verdict !== undefined);
   // If no other one is running, the one on the first line is the service.
-  for (const other of several.filter((one) => one !== first)) {
-    const verdict = judgeOneOfSeveral({ pid: other, modified }, exec);
-    if (verdict !== undefined) return verdict;
-  }
-  if (state.kind === "invalid") return { kind: "none" };
-  const { pid, record } = state;
+  if (other === undefined) return first;
+  // A single one may be a start that has got the PID; it must not replace the others.
+  const isSingle = more.length === 0 && (first.kind === "none" || first.kind === "unrelated");
+  return isSingle ? other : { ...other, isNewcomer: false };
+}
+
+function judgeFirst(state: PidfileState & { kind: "pid" }, exec: string | undefined): Verdict {
+  const { pid, record, stat: { mtime } } = state;
   return judge({
     pid,
     recorded: record?.identity,
     isRecordCurrent: record?.isCurrent === true,
     original: record?.original,
-    modified,
+    modified: mtime ?? 0,
   }, exec);
 }
 

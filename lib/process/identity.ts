@@ -147,7 +147,7 @@ export function judge(named: Named, exec: string | undefined): Verdict {
 export function judgeOneOfSeveral(
   { pid, modified }: Pick<Named, "pid" | "modified">,
   exec: string | undefined,
-): Verdict | undefined {
+): Unclear | undefined {
   if (pid === INIT) return undefined; // the machine's or the container's, and never signalled
   const verdict = judge(
     { pid, modified, recorded: undefined, isRecordCurrent: false, original: undefined },
@@ -159,7 +159,8 @@ export function judgeOneOfSeveral(
   return { ...unclear(verdict.process, "the pidfile names several processes", hint), isNewcomer };
 }
 
-type Unclear = Verdict & { readonly kind: "unclear" };
+/** A verdict that refuses. */
+export type Unclear = Verdict & { readonly kind: "unclear" };
 
 function unclear(process: Process, reason: string, hint: string): Unclear {
   return { kind: "unclear", process, reason, hint, isNewcomer: false, isElsewhere: false };

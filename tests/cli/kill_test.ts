@@ -359,6 +359,14 @@ Deno.test("of a pidfile with several PIDs, the first one counts only if no other
     expectResult(await kill(path), { code: 1, stderr: "does not contain a valid pid" });
     expectResult(await claim(), { code: 1, stderr: several });
     assert(isRunning(first.pid) && isRunning(second.pid));
+    // One of them that came later, as after a restart of the container, claims it only alone.
+    const claimSecond = (): Promise<Result> =>
+      sipid("claim", "--pid", String(second.pid), "--pid-file", path);
+    for (const [content, code] of [[first.pid, 1], [2147483647, 0]] as const) {
+      Deno.writeTextFileSync(path, `${content}\n${second.pid}\n`);
+      Deno.utimeSync(path, 0, 0);
+      expectResult(await claimSecond(), { code });
+    }
     Deno.writeTextFileSync(path, `2147483647\n${second.pid}\n`);
     // It has got the PID later, and is another program.
     Deno.utimeSync(path, 0, 0);
