@@ -9,12 +9,16 @@ export type Content =
     /** The first line is one PID. */
     readonly kind: "pid";
     readonly pid: Pid;
+    /** The numbers on further lines, if there is nothing else on them. */
+    readonly others: readonly Pid[];
     /** Its first characters, if further lines contain more than numbers. */
     readonly foreign: string | undefined;
   }
   | {
     /** The first line is anything else. */
     readonly kind: "invalid";
+    /** The numbers in it, if there is nothing else. */
+    readonly others: readonly Pid[];
     /** Its first characters, if they are more than a damaged PID. */
     readonly foreign: string | undefined;
     /** Its first characters. */
@@ -46,24 +50,15 @@ export function parseContent(bytes: Uint8Array): Content {
   const foreign = isTooLong || /[^0-9+\-\s\0]|\u00a0/.test(text) ? excerpt(bytes) : undefined;
   const digits = /^[\t-\r ]*([0-9]{1,10})[\t\v\f\r \0]*(\n[^]*)?$/.exec(text)?.[1];
   const pid = digits === undefined || isTooLong ? undefined : parsePid(digits);
+  const others = foreign === undefined ? numbersIn(text).filter((other) => other !== pid) : [];
   return pid === undefined
-    ? { kind: "invalid", foreign, start: excerpt(bytes) }
-    : { kind: "pid", pid, foreign };
+    ? { kind: "invalid", others, foreign, start: excerpt(bytes) }
+    : { kind: "pid", pid, others, foreign };
 }
 
-/**
- * Returns the PIDs of a file that contains several and nothing else, on one line or more, as that of
- * a daemon with several processes and no master; of any other file none.
- */
-export function severalPids(bytes: Uint8Array): readonly Pid[] {
-  if (bytes.length > MAX_PIDFILE_BYTES) return [];
-  const pids = new Set<Pid>();
-  for (const word of latin1(bytes).split(/[\t-\r ]+/).filter((word) => word !== "")) {
-    const pid = parsePid(word.replace(/\0+$/, ""));
-    if (pid === undefined) return [];
-    pids.add(pid);
-  }
-  return pids.size > 1 ? [...pids] : [];
+function numbersIn(text: string): readonly Pid[] {
+  const numbers = text.match(/[1-9][0-9]*/g)?.map(parsePid) ?? [];
+  return [...new Set(numbers)].filter((pid) => pid !== undefined);
 }
 
 /**

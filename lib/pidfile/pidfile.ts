@@ -6,10 +6,10 @@
  */
 import { delay } from "@std/async/delay";
 import { CommandError, errnoOf, toCommandError, withHint } from "../errors.ts";
-import { judge, judgeOneOfSeveral, type Verdict } from "../process/identity.ts";
+import { judge, judgeOther, type Verdict } from "../process/identity.ts";
 import type { Pid } from "../process/pid.ts";
 import { shellQuote } from "../shell_quote.ts";
-import { type Content, MAX_PIDFILE_BYTES, parseContent, severalPids } from "./content.ts";
+import { type Content, MAX_PIDFILE_BYTES, parseContent } from "./content.ts";
 import { lockFile } from "./lock.ts";
 import { findPlace, type Place, type Way } from "./place.ts";
 import { type ClaimRecord, readRecord, removeRecord } from "./record.ts";
@@ -29,8 +29,6 @@ export type ExistingPidfile =
     readonly way: Way;
     /** The claim record, if it has the same PID. */
     readonly record: ClaimRecord | undefined;
-    /** All PIDs in it, if there are several. */
-    readonly several: readonly Pid[];
   };
 
 /** The fields of stat(2) that are used here. */
@@ -106,17 +104,15 @@ export async function readPidfile(path: string): Promise<PidfileState> {
  */
 export function judgePidfile(state: PidfileState, exec: string | undefined): Verdict {
   if (state.kind === "missing" || state.kind === "empty") return { kind: "none" };
-  const { several, stat: { mtime: modified = 0 } } = state;
   const first = state.kind === "pid" ? judgeFirst(state, exec) : { kind: "none" } as const;
-  const [other, ...more] = several
-    .filter((pid) => state.kind !== "pid" || pid !== state.pid)
-    .map((pid) => judgeOneOfSeveral({ pid, modified }, exec))
+  const [other, ...more] = state.others
+    .map((pid) => judgeOther({ pid, modified: state.stat.mtime ?? 0 }, exec))
     .filter((verdict) => verdict !== undefined);
   // If no other one is running, the one on the first line is the service.
   if (other === undefined) return first;
-  // A single one may be a start that has got the PID; it must not replace the others.
-  const isSingle = more.length === 0 && (first.kind === "none" || first.kind === "unrelated");
-  return isSingle ? other : { ...other, isNewcomer: false };
+  // A start that has got the number of one of them may claim, but not while others are running.
+  const isAlone = more.length === 0 && (first.kind === "none" || first.kind === "unrelated");
+  return isAlone ? other : { ...other, isNewcomer: false };
 }
 
 function judgeFirst(state: PidfileState & { kind: "pid" }, exec: string | undefined): Verdict {
@@ -234,20 +230,18 @@ async function readState(place: Place, file: Deno.FsFile): Promise<ExistingPidfi
   const name = shellQuote(place.path);
   const readAll = <T>(read: () => T): T => withHint(`cannot read ${name}`, read);
   for (let reads = 1; reads <= MAX_READS; reads++) {
-    const { stat, content, several } = readAll(() => {
+    const { stat, content } = readAll(() => {
       // stat(2) first: what is written after it shows as a change.
       const stat = fileStatOf(file.statSync());
       file.seekSync(0, Deno.SeekMode.Start);
-      const bytes = readBytes(file, MAX_PIDFILE_BYTES + 1);
-      return { stat, content: parseContent(bytes), several: severalPids(bytes) };
+      return { stat, content: parseContent(readBytes(file, MAX_PIDFILE_BYTES + 1)) };
     });
-    const state = { stat, way: place, several };
-    if (content.kind !== "pid") return { ...content, ...state, record: undefined };
+    if (content.kind !== "pid") return { ...content, stat, way: place, record: undefined };
     const record = await readRecord(place, stat);
     const { size, mtime } = readAll(() => fileStatOf(file.statSync()));
     if (size !== stat.size || mtime !== stat.mtime) continue;
     const isForContent = record?.identity.pid === content.pid;
-    return { ...content, ...state, record: isForContent ? record : undefined };
+    return { ...content, stat, way: place, record: isForContent ? record : undefined };
   }
   throw new CommandError(
     `cannot read ${name}: another process keeps changing it; find it with: fuser -v ${name}`,

@@ -94,7 +94,7 @@ function writeAndRecord(
       kind: "pid",
       pid,
       foreign: undefined,
-      several: [],
+      others: [],
       record: made && { identity: made, isCurrent: true, isByThisPath: true, original: undefined },
     },
     process,

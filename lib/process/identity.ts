@@ -139,12 +139,13 @@ export function judge(named: Named, exec: string | undefined): Verdict {
 }
 
 /**
- * Decides whether one of several processes that a pidfile names may be running: then none of them
- * alone is the service. Returns undefined if it is not running, or unrelated.
+ * Decides whether a process may be running whose number a pidfile has elsewhere than on its first
+ * line, or not as a plain PID: one of several of a service, or a damaged PID. Returns undefined if
+ * it is not running, or unrelated.
  *
  * @throws {CommandError} there is no file at `exec`
  */
-export function judgeOneOfSeveral(
+export function judgeOther(
   { pid, modified }: Pick<Named, "pid" | "modified">,
   exec: string | undefined,
 ): Unclear | undefined {
@@ -155,8 +156,9 @@ export function judgeOneOfSeveral(
   );
   if (verdict.kind === "none" || verdict.kind === "unrelated") return undefined;
   const isNewcomer = verdict.kind === "unclear" && verdict.isNewcomer;
-  const hint = "stop each of them by its PID, then remove the pidfile";
-  return { ...unclear(verdict.process, "the pidfile names several processes", hint), isNewcomer };
+  const reason = "the pidfile has its number, but not as the PID on its first line";
+  const hint = "if it belongs to the service, stop it by its PID; then remove the pidfile";
+  return { ...unclear(verdict.process, reason, hint), isNewcomer };
 }
 
 /** A verdict that refuses. */

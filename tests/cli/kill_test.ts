@@ -346,7 +346,7 @@ Deno.test("of a pidfile with several PIDs, the first one counts only if no other
   const claim = (): Promise<Result> => sipid("claim", "--pid", "17", "--pid-file", path);
   {
     await using second = new Job();
-    const several = /the pidfile names several processes; .*stop each of them by its PID, then/;
+    const several = /not as the PID on its first line; .*if it belongs to the service, stop it by/;
     for (const content of [`${first.pid}\n${second.pid}\n`, `2147483647\n${second.pid}\n`]) {
       Deno.writeTextFileSync(path, content);
       expectResult(await kill(path), { code: 1, stderr: several });
@@ -354,10 +354,12 @@ Deno.test("of a pidfile with several PIDs, the first one counts only if no other
       expectResult(await sipid("status", "--pid-file", path), { code: 4, stdout: several });
       assertEquals(Deno.readTextFileSync(path), content);
     }
-    // On one line, as pidof(8) writes them, there is no PID of a service.
-    Deno.writeTextFileSync(path, `${first.pid} ${second.pid}\n`);
-    expectResult(await kill(path), { code: 1, stderr: "does not contain a valid pid" });
-    expectResult(await claim(), { code: 1, stderr: several });
+    // On one line, as pidof(8) writes them, there is no PID of a service; nor is there a damaged one.
+    for (const content of [`${first.pid} ${second.pid}\n`, `000${second.pid}`, `+${second.pid}`]) {
+      Deno.writeTextFileSync(path, content);
+      expectResult(await kill(path), { code: 1, stderr: "does not contain a valid pid" });
+      expectResult(await claim(), { code: 1, stderr: several });
+    }
     assert(isRunning(first.pid) && isRunning(second.pid));
     // One of them that came later, as after a restart of the container, claims it only alone.
     const claimSecond = (): Promise<Result> =>

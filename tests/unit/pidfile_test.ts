@@ -1,12 +1,19 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { CommandError } from "../../lib/errors.ts";
 import { isUnchanged, readAndJudge, readPidfile, withLock } from "../../lib/pidfile/pidfile.ts";
-import { parseContent, severalPids } from "../../lib/pidfile/content.ts";
+import { type Content, parseContent } from "../../lib/pidfile/content.ts";
 import { LockedElsewhere } from "../../lib/pidfile/lock.ts";
-import { parsePid } from "../../lib/process/pid.ts";
+import { parsePid, type Pid } from "../../lib/process/pid.ts";
 import { lockedElsewhere, TempDir, until } from "../support.ts";
 
 const PID = parsePid("17")!;
+const pids = (...numbers: number[]): Pid[] => numbers.map((pid) => parsePid(`${pid}`)!);
+const onePid = (pid: number): Content => ({
+  kind: "pid",
+  pid: pids(pid)[0]!,
+  others: [],
+  foreign: undefined,
+});
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 
 Deno.test("parseContent() accepts one plain decimal PID with white space around it", () => {
@@ -21,30 +28,32 @@ Deno.test("parseContent() accepts one plain decimal PID with white space around 
       "17" + " ".repeat(60_000),
     ]
   ) {
-    assertEquals(parseContent(bytes(text)), { kind: "pid", pid: PID, foreign: undefined });
+    assertEquals(parseContent(bytes(text)), onePid(17));
   }
-  const largest = { kind: "pid" as const, pid: parsePid("2147483647")!, foreign: undefined };
-  assertEquals(parseContent(bytes("2147483647")), largest);
+  assertEquals(parseContent(bytes("2147483647")), onePid(2147483647));
 });
 
 Deno.test("parseContent() accepts further lines, and reports those that are not numbers", () => {
-  assertEquals(parseContent(bytes("17\n5432\n")), { kind: "pid", pid: PID, foreign: undefined });
   const postmaster = "17\n/var/lib/postgresql\n5432";
   const foreign = "17\n/var/lib/postgresql\n5…";
-  assertEquals(parseContent(bytes(postmaster)), { kind: "pid", pid: PID, foreign });
+  assertEquals(parseContent(bytes(postmaster)), { kind: "pid", pid: PID, others: [], foreign });
 });
 
-Deno.test("severalPids() returns the PIDs of a file that contains several", () => {
-  const expected = ["17", "18", "19"].map((pid) => parsePid(pid)!);
-  for (const text of ["17\n\n 18\r\n17\n19", "17 18 19\n", "17\0\n18\0\n19\0"]) {
-    assertEquals(severalPids(bytes(text)), expected, text);
+Deno.test("parseContent() returns the other numbers of a content without anything else", () => {
+  const others = (text: string): readonly Pid[] => {
+    const content = parseContent(bytes(text));
+    return content.kind === "empty" ? [] : content.others;
+  };
+  for (const text of ["17\n\n 18\r\n17\n19", "17\n18 019\n", "17\0\n18\0\n-19\0"]) {
+    assertEquals(others(text), pids(18, 19), text);
   }
-  for (
-    const text of ["", "17", "17\n\n", "17\n17\n", "17\n-18", "17 +8", "17\n/run\n5432", "17\x0018"]
-  ) {
-    assertEquals(severalPids(bytes(text)), [], text);
+  for (const text of ["18 19\n", "18\x0019", "+18\n19", "-18 -19", "00018\n19\n018"]) {
+    assertEquals(others(text), pids(18, 19), text);
   }
-  assertEquals(severalPids(bytes("17\n18" + " ".repeat(65_536))), []);
+  const none = ["17", "17\n17\n", "17\n0\n", "0", "-", "18\n/run\n19", "2147483648", "1\x0e8"];
+  for (const text of [...none, "18\n19" + " ".repeat(65_536)]) {
+    assertEquals(others(text), [], text);
+  }
 });
 
 Deno.test("parseContent() tells damaged PIDs from other files", () => {
@@ -63,20 +72,19 @@ Deno.test("parseContent() tells damaged PIDs from other files", () => {
       "2147483648",
     ]
   ) {
-    assertEquals(
-      parseContent(bytes(text)),
-      { kind: "invalid", foreign: undefined, start: text },
-      text,
-    );
+    const content = parseContent(bytes(text));
+    assert(content.kind === "invalid", text);
+    assertEquals([content.foreign, content.start], [undefined, text]);
   }
-  const others = ["\u00a017", "\ufeff17", "17\u2028", "a", "17 a", "precious: config"];
-  for (const text of others) {
-    assertEquals(parseContent(bytes(text)), { kind: "invalid", foreign: text, start: text });
+  const foreign = ["\u00a017", "\ufeff17", "17\u2028", "a", "17 a", "precious: config"];
+  for (const text of foreign) {
+    const content = { kind: "invalid" as const, others: [], foreign: text, start: text };
+    assertEquals(parseContent(bytes(text)), content);
   }
   assertEquals(parseContent(Uint8Array.of(0x31, 0, 0x37, 0)).kind, "invalid");
   const tooLong = parseContent(bytes("17" + " ".repeat(65_536)));
   const start = "17" + " ".repeat(22) + "…";
-  assertEquals(tooLong, { kind: "invalid", foreign: start, start });
+  assertEquals(tooLong, { kind: "invalid", others: [], foreign: start, start });
 });
 
 Deno.test("withLock() creates the directory that the path needs and nothing else", async () => {
