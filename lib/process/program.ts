@@ -12,17 +12,10 @@ import type { Process } from "./process.ts";
  * process an unrelated one
  */
 export function runsProgram({ directory }: Process, path: string): boolean | undefined {
-  if (directory === undefined) return undefined;
-  const link = `/proc/${directory}/exe`;
+  const thread = directory && threadWithProgram(directory);
+  if (!thread) return undefined;
+  const { link, target } = thread;
   const wanted = statOrUndefined(path);
-  let target: string;
-  try {
-    target = Deno.readLinkSync(link);
-  } catch (error) {
-    // A thread of the kernel, or exited.
-    if (["ENOENT", "ESRCH"].includes(errnoOf(error) ?? "")) return false;
-    return undefined;
-  }
   const running = statOrUndefined(link);
   if (wanted !== undefined && running?.dev === wanted.dev && running.ino === wanted.ino) {
     if (isExact(wanted)) return true;
@@ -31,7 +24,7 @@ export function runsProgram({ directory }: Process, path: string): boolean | und
     if (exact === exactFile(link)) return true;
   }
   // In another mount namespace the same path can be another file.
-  if (target === `${realPath(path)} (deleted)` && sharesMounts(directory)) {
+  if (target === `${realPath(path)} (deleted)` && sharesMounts(thread.directory)) {
     // Unless that is the name of a file.
     const literal = statOrUndefined(target);
     if (literal === undefined || literal.ino !== running?.ino) return true;
@@ -46,10 +39,47 @@ export function runsProgram({ directory }: Process, path: string): boolean | und
 
 /** Returns the path of the program a process runs, for messages; undefined if it is hidden. */
 export function programPath({ directory }: Process): string | undefined {
+  return directory && threadWithProgram(directory)?.target;
+}
+
+/** A thread that shows the program of its process. */
+interface Thread {
+  /** Its directory below /proc. */
+  readonly directory: string;
+  /** The path of its link to the program's file. */
+  readonly link: string;
+  /** What that link says. */
+  readonly target: string;
+}
+
+/**
+ * Returns a thread that shows the program: the first one, or, if that has exited while others run,
+ * one of those. Returns undefined if the kernel shows none, as of a process that is exiting.
+ *
+ * @param process its directory below /proc
+ */
+function threadWithProgram(process: string): Thread | undefined {
+  for (const directory of threadsOf(process)) {
+    const link = `/proc/${directory}/exe`;
+    try {
+      return { directory, link, target: Deno.readLinkSync(link) };
+    } catch (error) {
+      // Where the program of one thread is hidden, so are those of the others.
+      if (errnoOf(error) !== "ENOENT") return undefined;
+    }
+  }
+  return undefined;
+}
+
+/** Yields the directories of a process and its threads; they are read only if it does not do. */
+function* threadsOf(process: string): Generator<string> {
+  yield process;
   try {
-    return Deno.readLinkSync(`/proc/${directory}/exe`);
+    for (const { name } of Deno.readDirSync(`/proc/${process}/task`)) {
+      yield `${process}/task/${name}`;
+    }
   } catch {
-    return undefined;
+    // Exited, or hidden.
   }
 }
 

@@ -231,6 +231,48 @@ Deno.test("kill stops a process whose first thread has exited", async () => {
   await job.status;
 });
 
+Deno.test("a process whose first thread has exited runs its program, as --exec is told", async () => {
+  using dir = new TempDir();
+  await using job = await fixture("first_thread_exits");
+  await until(() => !isRunning(job.pid), "its first thread shows as a zombie");
+  const path = dir.write("web.pid", String(job.pid));
+  // As if the clock had been set since: only the program speaks for the process.
+  const early = new Date(Date.now() - 3_600_000);
+  Deno.utimeSync(path, early, early);
+  const exec = ["--exec", Deno.execPath()];
+  expectResult(await sipid("claim", "--pid", String(Deno.pid), "--pid-file", path, ...exec), {
+    code: 1,
+    stderr: `process ${job.pid} (${path}) already exists: deno, running since`,
+  });
+  expectResult(await kill(path, "--dry-run", "--exec", "/bin/sh"), {
+    code: 0,
+    stdout: /runs \S+\/deno, not \/bin\/sh/,
+  });
+  expectResult(await kill(path, ...exec), {
+    code: 0,
+    stderr: `sent SIGTERM to process ${job.pid}`,
+  });
+  await job.status;
+});
+
+Deno.test("a process that has no program any longer, as it is exiting, is not another one", async () => {
+  using dir = new TempDir();
+  await using job = await Running.start("sh", ["-c", "echo ready; exec sleep 600"]);
+  const path = dir.write("web.pid", String(job.pid));
+  const early = new Date(Date.now() - 3_600_000);
+  Deno.utimeSync(path, early, early);
+  // The kernel shows no program between the release of the memory and the exit.
+  const exe = [`/proc/${job.pid}/exe`, `/proc/${job.pid}/task/${job.pid}/exe`];
+  const inject = ["-e", "inject=?readlink,readlinkat:error=ENOENT"];
+  const options = [...exe.flatMap((link) => ["-P", link]), ...inject];
+  for (const args of [["kill"], ["claim", "--pid", String(Deno.pid)]]) {
+    const flags = [...args, "--pid-file", path, "--exec", "/bin/sleep"];
+    const { result } = await traced(dir, options, flags);
+    expectResult(result, { code: 1, stderr: "what it runs is hidden" });
+    assertEquals(Deno.readTextFileSync(path), String(job.pid));
+  }
+});
+
 Deno.test("kill removes the pidfile of a process that is not running", async () => {
   using dir = new TempDir();
   const dead = await deadPid();
