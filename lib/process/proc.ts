@@ -79,6 +79,21 @@ export function hasExited({ state, threads }: Stat): boolean {
   return (state === "Z" || state === "X") && threads <= 1;
 }
 
+/**
+ * Yields the directories below /proc of a process and then of its threads, which show what a first
+ * thread that has exited does not. They are read only if the caller goes on.
+ */
+export function* threadsOf(process: string): Generator<string> {
+  yield process;
+  try {
+    for (const { name } of Deno.readDirSync(`/proc/${process}/task`)) {
+      yield `${process}/task/${name}`;
+    }
+  } catch {
+    // Exited, or hidden.
+  }
+}
+
 let isOurs: boolean | undefined;
 
 /** Returns whether /proc shows the processes that our kill(2) reaches, not another namespace's. */

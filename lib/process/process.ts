@@ -14,6 +14,7 @@ import {
   procIsOurs,
   readProc,
   type Stat,
+  threadsOf,
   TICKS_PER_SECOND,
 } from "./proc.ts";
 
@@ -135,7 +136,7 @@ export function describeAll(processes: readonly Process[]): string {
 }
 
 /** Returns what /proc says about it, also while it is a zombie; undefined if that is hidden. */
-export function readStat({ directory }: Process): Stat | undefined {
+export function readStat({ directory }: Pick<Process, "directory">): Stat | undefined {
   const text = directory === undefined ? undefined : readProc(`${directory}/stat`);
   return text ? parseStat(text) : undefined;
 }
@@ -154,9 +155,17 @@ export function stateOf(one: Process): string | undefined {
 }
 
 /** Returns whether a signal has stopped it, so that it acts on none but SIGCONT and SIGKILL. */
-export function isStopped(one: Process): boolean {
-  return readStat(one)?.state === "T";
+export function isStopped({ directory }: Process): boolean {
+  for (const thread of directory === undefined ? [] : threadsOf(directory)) {
+    const state = readStat({ directory: thread })?.state;
+    // A first thread that has exited shows as a zombie.
+    if (state !== "Z") return state === "T";
+  }
+  return false;
 }
+
+/** Milliseconds that reading the clocks may take, and how often it is tried. */
+const [MAX_READ_MS, MAX_READS] = [50, 20];
 
 /**
  * Returns when it started, in milliseconds since 1970 and exact to 0.1 s; undefined if /proc hides
@@ -171,17 +180,22 @@ export function isStopped(one: Process): boolean {
  */
 export function startedAt({ startTicks }: Process): number | undefined {
   if (startTicks === undefined) return undefined;
-  const candidates: number[] = [];
-  const uptime = Number(readProc("uptime")?.split(" ")[0]);
-  const now = Date.now();
-  if (uptime > 0) candidates.push(now - (uptime - startTicks / TICKS_PER_SECOND) * 1000);
-  const own = ownStartTicks();
-  if (own !== undefined) {
+  for (let reads = 1; reads <= MAX_READS; reads++) {
+    const begin = Date.now();
+    const uptime = Number(readProc("uptime")?.split(" ")[0]);
+    const [own, age] = [ownStartTicks(), performance.now()];
+    const now = Date.now();
+    // If sipid was stopped in between, or the clock was set, these are not of one moment.
+    if (Math.abs(now - begin) > MAX_READ_MS) continue;
+    const candidates: number[] = [];
+    if (uptime > 0) candidates.push(now - (uptime - startTicks / TICKS_PER_SECOND) * 1000);
     // Not performance.timeOrigin: the clock may have been set since.
-    const begin = now - performance.now();
-    candidates.push(begin - (own - startTicks) * 1000 / TICKS_PER_SECOND);
+    if (own !== undefined) {
+      candidates.push(now - age - (own - startTicks) * 1000 / TICKS_PER_SECOND);
+    }
+    return candidates.length === 0 ? undefined : Math.min(...candidates);
   }
-  return candidates.length === 0 ? undefined : Math.min(...candidates);
+  return undefined;
 }
 
 /** Returns the start ticks of this program's first thread besides the main one. */

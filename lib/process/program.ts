@@ -1,6 +1,7 @@
 /** Which program a process runs, compared by file. */
 import { CommandError, errnoOf } from "../errors.ts";
 import { exactFile, isExact } from "../exact_file.ts";
+import { threadsOf } from "./proc.ts";
 import type { Process } from "./process.ts";
 
 /**
@@ -17,7 +18,8 @@ export function runsProgram({ directory }: Process, path: string): boolean | und
   const { link, target } = thread;
   const wanted = statOrUndefined(path);
   const running = statOrUndefined(link);
-  if (wanted !== undefined && running?.dev === wanted.dev && running.ino === wanted.ino) {
+  if (running === undefined) return undefined; // it has exited, or its file server fails
+  if (wanted !== undefined && running.dev === wanted.dev && running.ino === wanted.ino) {
     if (isExact(wanted)) return true;
     const exact = exactFile(path);
     if (exact === undefined) return undefined;
@@ -27,7 +29,7 @@ export function runsProgram({ directory }: Process, path: string): boolean | und
   if (target === `${realPath(path)} (deleted)` && sharesMounts(thread.directory)) {
     // Unless that is the name of a file.
     const literal = statOrUndefined(target);
-    if (literal === undefined || literal.ino !== running?.ino) return true;
+    if (literal === undefined || literal.ino !== running.ino) return true;
   }
   if (wanted === undefined) {
     throw new CommandError(
@@ -69,18 +71,6 @@ function threadWithProgram(process: string): Thread | undefined {
     }
   }
   return undefined;
-}
-
-/** Yields the directories of a process and its threads; they are read only if it does not do. */
-function* threadsOf(process: string): Generator<string> {
-  yield process;
-  try {
-    for (const { name } of Deno.readDirSync(`/proc/${process}/task`)) {
-      yield `${process}/task/${name}`;
-    }
-  } catch {
-    // Exited, or hidden.
-  }
 }
 
 function sharesMounts(directory: string): boolean {

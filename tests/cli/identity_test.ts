@@ -1,6 +1,7 @@
 /** Which process a pidfile means: each row of the table in docs/reliability.md, for each command. */
 import { assertEquals, assertMatch } from "@std/assert";
 import { inPidNamespace } from "../namespaces.ts";
+import { traced } from "../strace.ts";
 import {
   asNobody,
   expectResult,
@@ -621,5 +622,34 @@ for (const [what, script] of Object.entries(MIDWAY)) {
       `${RECYCLED}\n${script}\npid=$unrelated; seen kill $status`,
     );
     assertEquals(stdout, "kill: exit 0, running\n", stderr);
+  });
+}
+
+/** Where sipid stands still, as in a paused container, while it reads when a process started. */
+const PAUSES = ["/proc/uptime", "/proc/self/task"];
+for (const file of PAUSES) {
+  const pause = ["-P", file, "-e", "inject=openat:delay_enter=2s:when=1"];
+
+  Deno.test(`a pause before ${file} is read makes no process older`, async () => {
+    using dir = new TempDir();
+    await using unrelated = new Job();
+    const path = dir.write("web.pid", String(unrelated.pid));
+    const before = Date.now() / 1000 - 1.5;
+    Deno.utimeSync(path, before, before);
+    const { result, log } = await traced(dir, pause, ["kill", "--pid-file", path]);
+    expectResult(result, { code: 1, stderr: "its PID was probably recycled" });
+    assertMatch(log, /DELAYED/);
+    assertEquals(isRunning(unrelated.pid), true);
+  });
+
+  Deno.test(`a pause before ${file} is read makes no process younger`, async () => {
+    using dir = new TempDir();
+    await using job = new Job();
+    const path = dir.write("web.pid", String(job.pid));
+    const args = ["kill", "--pid-file", path, "--exec", "/bin/true"];
+    const { result, log } = await traced(dir, pause, args);
+    expectResult(result, { code: 1, stderr: "although it was running when the pidfile was last" });
+    assertMatch(log, /DELAYED/);
+    assertEquals(readIfExists(path), String(job.pid));
   });
 }
