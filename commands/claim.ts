@@ -13,7 +13,13 @@ import { findDistrust, isRootsAlone, untrustedOwnerReason } from "../lib/pidfile
 import type { Written } from "../lib/pidfile/write.ts";
 import type { Verdict } from "../lib/process/identity.ts";
 import type { Pid } from "../lib/process/pid.ts";
-import { describe, effectiveUser, type Process, startedAt } from "../lib/process/process.ts";
+import {
+  describe,
+  effectiveUser,
+  findProcess,
+  type Process,
+  startedAt,
+} from "../lib/process/process.ts";
 import { shellQuote } from "../lib/shell_quote.ts";
 import { userName } from "../lib/users.ts";
 import { execFlag, pid, pidFileFlag } from "./flags.ts";
@@ -38,9 +44,11 @@ export const claim: Definition = command({
     "exec chpst -u vcap:vcap /var/vcap/packages/web/bin/web",
   ],
   async run({ pid, "pid-file": path, exec }) {
+    // Before anything that may take long: another process could have got the PID afterwards.
+    const process = findProcess(pid);
     // Another user's stale pidfile gives way to a new one; once, because they can put one there again.
-    const isDone = await claimPidfile(path, pid, exec, { mayRemove: true });
-    if (!isDone) await claimPidfile(path, pid, exec, { mayRemove: false });
+    const isDone = await claimPidfile(path, pid, process, exec, { mayRemove: true });
+    if (!isDone) await claimPidfile(path, pid, process, exec, { mayRemove: false });
     return 0;
   },
 });
@@ -49,6 +57,7 @@ export const claim: Definition = command({
 async function claimPidfile(
   path: string,
   pid: Pid,
+  process: Process | undefined,
   exec: string | undefined,
   { mayRemove }: { mayRemove: boolean },
 ): Promise<boolean> {
@@ -70,7 +79,7 @@ async function claimPidfile(
       return false;
     }
     // 4. Write the PID, and record which process has it.
-    const written = file.write(pid);
+    const written = file.write(pid, process);
     if (verdict.kind === "unrelated") {
       info(
         `${shellQuote(path)}: was stale (${describe(verdict.process)} ${verdict.reason}); ` +

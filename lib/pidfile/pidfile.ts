@@ -8,6 +8,7 @@ import { delay } from "@std/async/delay";
 import { CommandError, errnoOf, toCommandError, withHint } from "../errors.ts";
 import { judge, judgeOther, type Verdict } from "../process/identity.ts";
 import type { Pid } from "../process/pid.ts";
+import type { Process } from "../process/process.ts";
 import { shellQuote } from "../shell_quote.ts";
 import { type Content, MAX_PIDFILE_BYTES, parseContent } from "./content.ts";
 import { lockFile } from "./lock.ts";
@@ -65,8 +66,12 @@ export interface LockedPidfile {
   readonly state: ExistingPidfile;
   /** Whether this user may write it. */
   readonly isWritable: boolean;
-  /** Replaces the content by the digits of a PID, and records which process has it now. */
-  write(pid: Pid): Written;
+  /**
+   * Replaces the content by the digits of a PID, and records which process is meant.
+   *
+   * @param meant the process that had the PID when it was given; undefined if there was none
+   */
+  write(pid: Pid, meant: Process | undefined): Written;
   /**
    * Removes it, with its claim record, or empties it where it cannot be removed.
    *
@@ -189,7 +194,7 @@ async function locked(place: Place, opened: Opened): Promise<LockedPidfile> {
   return {
     state,
     isWritable: opened.isWritable,
-    write: (pid) => writePid(place, opened, state, pid),
+    write: (pid, meant) => writePid(place, opened, state, pid, meant),
     remove: () => {
       // The content first, because without its record the PID could seem to be a later process's.
       // The name last: once that has gone, the next claim may write its own record.

@@ -2,7 +2,7 @@
 import { CommandError, errnoOf, withHint } from "../errors.ts";
 import { identify } from "../process/identity.ts";
 import type { Pid } from "../process/pid.ts";
-import { effectiveUser, findProcess, type Process } from "../process/process.ts";
+import { effectiveUser, isRunning, type Process } from "../process/process.ts";
 import { shellQuote } from "../shell_quote.ts";
 import type { ExistingPidfile, FileStat } from "./pidfile.ts";
 import { type Place, siblingOf } from "./place.ts";
@@ -32,6 +32,7 @@ export interface Written {
  * keeps the old content; a crash keeps it too, or leaves an empty file.
  *
  * @param old the pidfile as it was when it was locked
+ * @param process the one that had the PID when it was given; whatever has it since is not meant
  * @throws {CommandError} it cannot be written
  */
 export function writePid(
@@ -39,10 +40,11 @@ export function writePid(
   { file, isCreated }: Opened,
   old: ExistingPidfile,
   pid: Pid,
+  process: Process | undefined,
 ): Written {
   return withHint(`cannot write ${shellQuote(place.path)}`, () => {
     try {
-      return writeAndRecord(place, file, old, pid);
+      return writeAndRecord(place, file, old, pid, process);
     } catch (error) {
       if (isCreated) Deno.removeSync(place.at);
       throw error;
@@ -55,8 +57,8 @@ function writeAndRecord(
   file: Deno.FsFile,
   old: ExistingPidfile,
   pid: Pid,
+  process: Process | undefined,
 ): Written {
-  const process = findProcess(pid);
   const identity = identify(pid, process);
   let recordError: string | undefined;
   const record = (replacement: Deno.FsFile): void => {
@@ -97,7 +99,7 @@ function writeAndRecord(
       others: [],
       record: made && { identity: made, isCurrent: true, isByThisPath: true, original: undefined },
     },
-    process,
+    process: process && isRunning(process) ? process : undefined,
     recordError,
   };
 }

@@ -625,6 +625,23 @@ for (const [what, script] of Object.entries(MIDWAY)) {
   });
 }
 
+Deno.test("claim does not record the process that got the PID of the one it was given", async () => {
+  using dir = new TempDir();
+  const { stdout, stderr } = await inPidNamespace(
+    dir,
+    `spawn; given=$pid
+    strace -f -o log -e trace=flock -e inject=flock:signal=STOP:when=1 \\
+      "$SIPID" claim --pid $given --pid-file web.pid >&2 & tracer=$!
+    until grep -qs 'stopped by SIGSTOP' log; do sleep 0.01; done
+    end $given; recycle $given
+    kill -CONT $(sed -n 's/^\\([0-9]*\\) .*stopped by.*/\\1/p' log | head -1); wait $tracer
+    status=0; sipid kill --pid-file web.pid || status=$?
+    seen kill $status`,
+  );
+  assertEquals(stdout, "kill: exit 0, running\n", stderr);
+  assertMatch(stderr, /process \d+ is not running; claim the PID of one that is, such as \$\$/);
+});
+
 /** Where sipid stands still, as in a paused container, while it reads when a process started. */
 const PAUSES = ["/proc/uptime", "/proc/self/task"];
 for (const file of PAUSES) {

@@ -132,7 +132,7 @@ Deno.test("withLock() creates, writes and removes", async () => {
   assertEquals(await withLock(path, { create: false }, () => "called"), undefined);
   await withLock(path, { create: true }, (file) => {
     assertEquals(file.state.kind, "empty");
-    file.write(PID);
+    file.write(PID, undefined);
   });
   assertEquals(Deno.readTextFileSync(path), "17");
   await withLock(path, { create: false }, (file) => {
@@ -178,7 +178,7 @@ Deno.test("withLock() never works on a file that is replaced while it waits for 
   using dir = new TempDir();
   const path = dir.write("web.pid", "");
   const locker = await lockedElsewhere(path);
-  const writing = withLock(path, { create: true }, (file) => file.write(PID));
+  const writing = withLock(path, { create: true }, (file) => file.write(PID, undefined));
   // It waits on the file that is there now; another takes its name before it gets the lock.
   dir.write("other.pid", "2147483647");
   Deno.renameSync(dir.file("other.pid"), path);
@@ -196,7 +196,11 @@ Deno.test("a reader never sees anything but the old PID, the new one or an empty
     const seen = new Promise<string[]>((resolve) => reader.onmessage = ({ data }) => resolve(data));
     reader.postMessage(path);
     for (let round = 0; round < 2_000; round++) {
-      await withLock(path, { create: true }, (file) => file.write(pids[round % pids.length]!));
+      await withLock(
+        path,
+        { create: true },
+        (file) => file.write(pids[round % pids.length]!, undefined),
+      );
     }
     Deno.removeSync(path);
     for (const content of await seen) {
