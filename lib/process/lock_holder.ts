@@ -1,11 +1,11 @@
 /** Who holds a lock, as the kernel reports it. Source: proc_locks(5). */
 import { parsePid } from "./pid.ts";
-import { readProc } from "./proc.ts";
+import { namesInProc, readProc } from "./proc.ts";
 import { findProcess, type Process } from "./process.ts";
 
 /** The holder of an flock(2). */
 export interface LockHolder {
-  /** Undefined if it has exited and left the lock to a child. */
+  /** Undefined if it has exited and left the lock to another one. */
   readonly process: Process | undefined;
 }
 
@@ -24,7 +24,25 @@ export function findLockHolder(dev: number, ino: number): LockHolder | undefined
     const [, kind, , , text, where] = line.split(/\s+/);
     if (kind !== "FLOCK" || where !== file || text === String(Deno.pid)) continue;
     const pid = parsePid(text ?? "");
-    return { process: pid === undefined ? undefined : findProcess(pid) };
+    const process = pid === undefined ? undefined : findProcess(pid);
+    return { process: process && mayLock(process, file) ? process : undefined };
   }
   return undefined;
+}
+
+/**
+ * Returns whether a process has a file open and locked, or may have. The kernel shows the number of
+ * the one that took the lock, which may be another process's since: flock(1) exits and leaves its
+ * lock to the script that has the file open.
+ */
+function mayLock({ directory }: Process, file: string): boolean {
+  if (directory === undefined) return true;
+  const descriptors = `${directory}/fdinfo`;
+  try {
+    return namesInProc(`/proc/${descriptors}`).some((name) =>
+      readProc(`${descriptors}/${name}`)?.includes(` ${file} `)
+    );
+  } catch {
+    return true; // hidden, as those of other users are from an ordinary one
+  }
 }

@@ -477,6 +477,20 @@ time.sleep(600)`;
   });
 });
 
+Deno.test("a refusal names no process that got the number of the one that took the lock", async () => {
+  using dir = new TempDir();
+  // flock(1) exits and leaves the lock to the shell. The kernel goes on showing its number, which only
+  // the machine's own PID namespace could recycle.
+  const script = `
+    spawn; exec 9>web.pid; flock 9
+    file=$(printf %02x:%02x:%d $(stat -c '%Hd %Ld %i' web.pid))
+    echo "1: FLOCK  ADVISORY  WRITE $pid $file 0 EOF" > locks; mount --bind locks /proc/locks
+    sipid claim --pid $$ --pid-file web.pid || echo $?`;
+  const { stdout, stderr } = await inPidNamespace(dir, script);
+  assertEquals(stdout, "1\n", stderr);
+  assertMatch(stderr, /another process is locking web\.pid; wait for it to exit/);
+});
+
 /** Gives the pidfile another time again and again, faster than it can be read. */
 const TOUCH = `
 import itertools, os
