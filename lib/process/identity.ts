@@ -67,6 +67,11 @@ const CLOCK_MARGIN_MS = 1_000;
 
 const RUN_WHERE_VISIBLE = "run this as root, and where /proc shows that process";
 const READ_BOOT_ID = "run this where /proc/sys/kernel/random/boot_id can be read";
+// The kernel shows what a process runs to its user, and to CAP_SYS_PTRACE.
+const LEAVE_OUT_EXEC = "leave out --exec, or run this as root, in a container with CAP_SYS_PTRACE";
+const REMOVE_OR_SEE =
+  "if the service is not running, remove the pidfile, or run this as root, in a " +
+  "container with CAP_SYS_PTRACE";
 const REMOVE_IF_STOPPED = "if the service is not running, remove the pidfile";
 const EXEC_SETTLES = "--exec PATH settles it, if nothing else runs the program of the service";
 
@@ -131,7 +136,8 @@ export function judge(named: Named, exec: string | undefined): Verdict {
   // may prove something against it.
   const verdictOfTime = judgeByTime(process, modified, exec);
   if (verdictOfTime.kind === "unrelated") return verdictOfTime;
-  const mayExecSettle = verdictOfTime.kind === "unclear" && verdictOfTime.isNewcomer;
+  const mayExecSettle = exec === undefined && verdictOfTime.kind === "unclear" &&
+    verdictOfTime.isNewcomer;
   const hint = mayExecSettle ? `${REMOVE_IF_STOPPED}, or give --exec PATH` : REMOVE_IF_STOPPED;
   const reason = "the claim record names another process with this PID, and the pidfile was " +
     "modified, replaced or copied after that claim";
@@ -260,17 +266,17 @@ function judgeByTime(process: Process, modified: number, exec: string | undefine
   const isLate = started === undefined || started > modified + CLOCK_MARGIN_MS;
   const isThere = !isLate && !isFuture;
   if (matches === true || (isThere && exec === undefined)) return { kind: "own", process };
-  if (exec !== undefined && matches === undefined) {
-    const hint = "leave out --exec, or run this as root, and where /proc shows that process";
-    return unclear(process, "what it runs is hidden", hint);
-  }
+  const isHidden = exec !== undefined && matches === undefined;
+  if (isHidden && isThere) return unclear(process, "what it runs is hidden", LEAVE_OUT_EXEC);
   if (started === undefined) {
     return unclear(process, "when it started is hidden", RUN_WHERE_VISIBLE);
   }
   const written = `the pidfile was last modified at ${utc(modified)}`;
+  const hidden = isHidden ? ", and what it runs is hidden" : "";
   if (isFuture) {
-    const reason = `${written}, which is in the future, so that its time proves nothing`;
-    return unclear(process, reason, exec === undefined ? EXEC_SETTLES : REMOVE_IF_STOPPED);
+    const reason = `${written}, which is in the future, so that its time proves nothing${hidden}`;
+    const hint = exec === undefined ? EXEC_SETTLES : isHidden ? REMOVE_OR_SEE : REMOVE_IF_STOPPED;
+    return unclear(process, reason, hint);
   }
   const runs = `runs ${programPath(process) ?? "a hidden program"}, not ${exec}`;
   if (isThere) {
@@ -281,10 +287,11 @@ function judgeByTime(process: Process, modified: number, exec: string | undefine
       "leave out --exec if it is the service; otherwise remove the pidfile",
     );
   }
-  if (exec !== undefined) return { kind: "unrelated", process, reason: runs };
+  if (exec !== undefined && !isHidden) return { kind: "unrelated", process, reason: runs };
   const reason = `it started at ${utc(started)}, after ${written}; ` +
-    "its PID was probably recycled, or the clock was set";
-  return { ...unclear(process, reason, EXEC_SETTLES), isNewcomer: true };
+    `its PID was probably recycled, or the clock was set${hidden}`;
+  const hint = isHidden ? REMOVE_OR_SEE : EXEC_SETTLES;
+  return { ...unclear(process, reason, hint), isNewcomer: true };
 }
 
 /** Returns a sentence about an unclear process: who it is, and both facts. */

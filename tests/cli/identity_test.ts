@@ -455,6 +455,66 @@ Deno.test("a claim made in another PID namespace is left to that namespace while
   assertEquals(Deno.readTextFileSync(path), String(Deno.pid));
 });
 
+/** Where a container hides what other users run: when the pidfile was written, and what helps. */
+const HIDDEN_PROGRAMS: Record<string, [modified: string, fact: string, hint: string]> = {
+  "was running when the pidfile was modified": [
+    "now",
+    "what it runs is hidden",
+    "leave out --exec, or run this as root, in a container with CAP_SYS_PTRACE",
+  ],
+  "started later": [
+    "1 hour ago",
+    "its PID was probably recycled, or the clock was set, and what it runs is hidden",
+    "if the service is not running, remove the pidfile, or run this as root, in a container with CAP_SYS_PTRACE",
+  ],
+  "started before the pidfile's time, which is in the future": [
+    "tomorrow",
+    "which is in the future, so that its time proves nothing, and what it runs is hidden",
+    "if the service is not running, remove the pidfile, or run this as root, in a container with CAP_SYS_PTRACE",
+  ],
+};
+
+for (const [what, [modified, fact, hint]] of Object.entries(HIDDEN_PROGRAMS)) {
+  Deno.test(`the hint helps where the program of a process is hidden that ${what}`, async () => {
+    using dir = new TempDir();
+    const { stdout, stderr } = await inPidNamespace(
+      dir,
+      `
+      setpriv --reuid=65533 --regid=65533 --clear-groups sleep 600 >&2 & pid=$!
+      until grep -qs sleep /proc/$pid/comm; do sleep 0.01; done
+      printf %s $pid > web.pid; touch -d '${modified}' web.pid
+      inContainer() { setpriv --bounding-set=-sys_ptrace --inh-caps=-sys_ptrace "$SIPID" "$@"; }
+      status=0; inContainer kill --pid-file web.pid --exec /bin/true || status=$?
+      seen kill $status
+      status=0; inContainer claim --pid $$ --pid-file web.pid --exec /bin/true || status=$?
+      seen claim $status`,
+    );
+    assertEquals(
+      stdout,
+      "kill: exit 1, running, named\nclaim: exit 1, running, named\n",
+      stderr,
+    );
+    assertMatch(stderr, new RegExp(`${fact}; nothing was signalled; ${hint}\n`));
+    assertMatch(stderr, new RegExp(`but .*${fact}; ${hint}\n`));
+  });
+}
+
+Deno.test("a process whose program is hidden claims the pidfile that a restarted container kept", async () => {
+  using dir = new TempDir();
+  const { stdout, stderr } = await inPidNamespace(
+    dir,
+    `
+    setpriv --reuid=65533 --regid=65533 --clear-groups sleep 600 >&2 & pid=$!
+    until grep -qs sleep /proc/$pid/comm; do sleep 0.01; done
+    printf %s $pid > web.pid; touch -d '1 hour ago' web.pid
+    status=0
+    setpriv --bounding-set=-sys_ptrace --inh-caps=-sys_ptrace \
+      "$SIPID" claim --pid $pid --pid-file web.pid --exec /bin/true || status=$?
+    seen claim $status`,
+  );
+  assertEquals(stdout, "claim: exit 0, running, named\n", stderr);
+});
+
 /** Where a command cannot see whether another PID namespace still exists: how that is mounted. */
 const BLIND: Record<string, [mount: string, user: number, fact: string, hint: string]> = {
   "the boot id is hidden": [

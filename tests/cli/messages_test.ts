@@ -342,7 +342,7 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
     ],
     [
       "$NOBODY sipid status --pid-file root.pid --exec /bin/true",
-      "unknown: root.pid: process PID (sleep) may not be the process that the pidfile means: what it runs is hidden; leave out --exec, or run this as root, and where /proc shows that process",
+      "unknown: root.pid: process PID (sleep) may not be the process that the pidfile means: what it runs is hidden; leave out --exec, or run this as root, in a container with CAP_SYS_PTRACE",
     ],
     ["sipid status --pid-file web.pid", "running PID (sleep), up 5ms"],
     [
@@ -944,7 +944,11 @@ const UNPROVOKED: Readonly<Record<string, string>> = {
     "see identity_test.ts",
   "it was claimed as …, and the pidfile was copied or moved here": "see identity_test.ts",
   "stop it by that path, or remove this pidfile": "the hint of the former",
-  "…, which is in the future, so that its time proves nothing": "see identity_test.ts",
+  "…, which is in the future, so that its time proves nothing…": "see identity_test.ts",
+  ", and what it runs is hidden": "the end of the former",
+  "if the service is not running, remove the pidfile, or run this as root, in a container with CAP_SYS_PTRACE":
+    "see identity_test.ts",
+  "run this as root, and where /proc shows that process": "see identity_test.ts",
   "it was claimed in another PID namespace, such as a container's, which still exists":
     "see identity_test.ts",
   "run this in that namespace": "the hint of the former",
