@@ -1,5 +1,6 @@
 /** What may be signalled on the word of a pidfile: its own process, or the group that this leads. */
 import { CommandError } from "../errors.ts";
+import { isOfLaterStart } from "../process/identity.ts";
 import {
   describe,
   describeAll,
@@ -17,9 +18,15 @@ import { findDistrust } from "./trust.ts";
 /** A pidfile that contains a PID. */
 export type PidState = PidfileState & { readonly kind: "pid" };
 
-/** Returns what is left of the group that a pidfile's process led. */
-export function leftovers({ pid, record }: PidState): Leftovers {
-  return new Leftovers(pid, record?.isCurrent ? record.identity : undefined);
+/**
+ * Returns what is left of the group that a pidfile's process led.
+ *
+ * @param exec the path of the program that the pidfile's own process runs
+ */
+export function leftovers({ pid, record, stat }: PidState, exec: string | undefined): Leftovers {
+  return record?.isCurrent
+    ? new Leftovers(pid, record.identity)
+    : new Leftovers(pid, undefined, (member) => isOfLaterStart(member, stat.mtime ?? 0, exec));
 }
 
 /**
@@ -27,13 +34,13 @@ export function leftovers({ pid, record }: PidState): Leftovers {
  *
  * @throws {CommandError} members of the group are running
  */
-export function refuseLeaderless(path: string, state: PidState): void {
-  const left = leftovers(state).running();
+export function refuseLeaderless(path: string, state: PidState, exec: string | undefined): void {
+  const left = leftovers(state, exec).running();
   if (left.length === 0) return;
   throw new CommandError(
     `${shellQuote(path)}: process ${state.pid} is not running, but its process group is, or a ` +
       `later one with that number: ${describeAll(left)}; nothing was signalled; ` +
-      "if they belong to the service, kill them by PID",
+      "if they belong to the service, kill them by PID; then remove the pidfile",
   );
 }
 

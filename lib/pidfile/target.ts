@@ -70,7 +70,7 @@ export async function findTarget(
   // 2. Hold it: from here on no other process is taken for it.
   const process = verdict.kind === "own" ? holdProcess(verdict.process) : undefined;
   if (process === undefined) {
-    if (isGroup) (await import("./live.ts")).refuseLeaderless(path, state);
+    if (isGroup) (await import("./live.ts")).refuseLeaderless(path, state, exec);
     return nothing(`process ${state.pid} is not running`);
   }
   try {
@@ -121,7 +121,7 @@ export async function findRunning(
   if (process === undefined && !isGroup) return nothing(`process ${state.pid} is not running`);
   const { choose, leftovers } = await import("./live.ts");
   if (process === undefined) {
-    const target = leftovers(state);
+    const target = leftovers(state, exec);
     const name = `process group ${state.pid}`;
     return target.running().length > 0
       ? { kind: "running", state, target, name, isGroup, warning: undefined, ...UNHELD }

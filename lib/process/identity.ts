@@ -223,6 +223,24 @@ export function mayBeHere({ startTicks, boot, namespace }: Identity): boolean {
   return startTicks > first - offset - 1;
 }
 
+/**
+ * Returns whether a process certainly does not belong to a pidfile without a claim record, whatever
+ * its number is: nothing here is as old as the pidfile, as after a restart of the container, and it
+ * runs another program than the one at `exec`.
+ *
+ * @throws {CommandError} there is no file at `exec`
+ */
+export function isOfLaterStart(
+  process: Process,
+  modified: number,
+  exec: string | undefined,
+): boolean {
+  const first = findProcess(INIT);
+  const begin = first && startedAt(first);
+  return begin !== undefined && begin > modified + CLOCK_MARGIN_MS &&
+    judgeByTime(process, modified, exec).kind === "unrelated";
+}
+
 function judgeByRecord(process: Process, recorded: Identity): Verdict {
   const startTicks = machineTicks(process);
   const boot = bootId();

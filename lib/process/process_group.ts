@@ -168,24 +168,36 @@ export function findGroup(leader: HeldProcess): ProcessGroup | string {
 /**
  * What is running of the group that a process led which has exited. It may be a later group with the
  * same number, so it can be reported and waited for, but not signalled. Where another process has
- * the number as its PID, or the leader was of another boot or PID namespace, it certainly is, and
- * nothing is left.
+ * the number as its PID, the leader was of another boot or PID namespace, or no member can belong to
+ * the leader's pidfile, it certainly is, and nothing is left.
  */
 export class Leftovers implements Pick<Target, "running" | "waitForExit"> {
   readonly #leader: Pid;
   readonly #identity: Identity | undefined;
+  readonly #isUnrelated: (member: Process) => boolean;
 
-  /** `identity` is that of the leader, if it is known. */
-  constructor(leader: Pid, identity: Identity | undefined) {
+  /**
+   * Names the group by the PID of the leader that has exited.
+   *
+   * @param identity that of the leader, if it is known
+   * @param isUnrelated returns whether a member certainly does not belong to the leader's pidfile
+   */
+  constructor(
+    leader: Pid,
+    identity: Identity | undefined,
+    isUnrelated: (member: Process) => boolean = () => false,
+  ) {
     this.#leader = leader;
     this.#identity = identity;
+    this.#isUnrelated = isUnrelated;
   }
 
   /** Returns the processes that are running. */
   running(): Process[] {
     if (this.#identity !== undefined && !mayBeHere(this.#identity)) return [];
     if (this.#leader === ownGroup() || isTaken(this.#leader)) return [];
-    return runningIn(this.#leader);
+    const running = runningIn(this.#leader);
+    return running.every(this.#isUnrelated) ? [] : running;
   }
 
   /** Waits until none is running. */

@@ -336,6 +336,70 @@ Deno.test("kill --group knows that a group in a restarted container is not that 
   });
 });
 
+/** A group whose leader has exited, with the number in a pidfile without a claim record. */
+const LEADERLESS: Record<string, [modified: string, exec: string, isLater: boolean]> = {
+  "from before a restart of the container, if nothing in it runs the program": [
+    "1 hour ago",
+    "--exec /bin/true",
+    true,
+  ],
+  "from before a restart of the container, if one of it runs the program": [
+    "1 hour ago",
+    "--exec /bin/sleep",
+    false,
+  ],
+  "from before a restart of the container, without --exec": ["1 hour ago", "", false],
+  "that was written since": ["now", "--exec /bin/true", false],
+};
+
+for (const [what, [modified, exec, isLater]] of Object.entries(LEADERLESS)) {
+  const takes = isLater ? "takes a group for a later one" : "does not take a group for a later one";
+  Deno.test(`kill --group ${takes} than that of a daemon's pidfile ${what}`, async () => {
+    using dir = new TempDir();
+    const path = dir.file("web.pid");
+    const command = (name: string) => `${SIPID} ${name} --group --pid-file ${path} ${exec}`;
+    // As a daemon does that puts itself in the background with two forks.
+    const result = await inPidNamespace(
+      dir,
+      `
+      echo 499 > /proc/sys/kernel/ns_last_pid
+      setsid sh -c 'sleep 600 & exec true' & wait $!
+      until grep -qs sleep /proc/501/comm; do sleep 0.01; done
+      printf 500 > ${path}; touch -d '${modified}' ${path}
+      status=0; ${command("wait-until-gone --timeout 0s")} || status=$?; echo gone $status
+      status=0; ${command("kill")} || status=$?; echo kill $status
+      is_running 501 && echo running`,
+    );
+    expectResult(result, {
+      code: 0,
+      stdout: isLater ? "gone 0\nkill 0\nrunning\n" : "gone 1\nkill 1\nrunning\n",
+      stderr: isLater
+        ? `${path}: process 500 is not running; removed the stale pidfile`
+        : "process 501 (sleep); nothing was signalled; if they belong to the service, kill them by PID; then remove the pidfile",
+    });
+    assertEquals(exists(path), !isLater);
+  });
+}
+
+Deno.test("kill --group judges the group of a claim by no clock", async () => {
+  using dir = new TempDir();
+  // As if the clock had been set forward since the claim.
+  const result = await inPidNamespace(
+    dir,
+    `
+    echo 499 > /proc/sys/kernel/ns_last_pid
+    setsid sh -c 'sleep 600 >&2 & exec sleep 600 >&2' &
+    until grep -qs sleep /proc/500/comm; do sleep 0.01; done
+    sipid claim --pid 500 --pid-file web.pid
+    set -- $(stat -c '%.3Y' web.pid | tr -d .) $(($(date +%s) - 3600))
+    sed "s/ $1 / \${2}000 /" .web.pid.claim > record; mv record .web.pid.claim
+    touch -d @$2 web.pid
+    end 500
+    status=0; sipid kill --group --pid-file web.pid --exec /bin/true || status=$?; echo kill $status`,
+  );
+  expectResult(result, { code: 0, stdout: "kill 1\n", stderr: "or a later one with that number" });
+});
+
 Deno.test("kill --group does not take a group for gone where the boot id is hidden", async () => {
   using dir = new TempDir();
   const path = dir.file("web.pid");

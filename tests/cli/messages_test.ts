@@ -268,7 +268,7 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
     ],
     [
       "group 'sleep 600 & echo $! >left; exec sleep 0'; wait; sipid kill --pid-file group.pid --group 2>&1 | sed 's/process [0-9]* is/process N is/'; kill $(cat left)",
-      "sipid kill: group.pid: process N is not running, but its process group is, or a later one with that number: process PID (sleep); nothing was signalled; if they belong to the service, kill them by PID",
+      "sipid kill: group.pid: process N is not running, but its process group is, or a later one with that number: process PID (sleep); nothing was signalled; if they belong to the service, kill them by PID; then remove the pidfile",
     ],
   ],
   signal: [
