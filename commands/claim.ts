@@ -11,7 +11,7 @@ import {
 } from "../lib/pidfile/pidfile.ts";
 import { findDistrust, isRootsAlone, untrustedOwnerReason } from "../lib/pidfile/trust.ts";
 import type { Written } from "../lib/pidfile/write.ts";
-import type { Verdict } from "../lib/process/identity.ts";
+import type { Verdict } from "../lib/process/verdict.ts";
 import type { Pid } from "../lib/process/pid.ts";
 import {
   describe,

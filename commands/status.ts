@@ -6,7 +6,7 @@ import { CommandError, errnoOf, toCommandError } from "../lib/errors.ts";
 import { invalidFact } from "../lib/pidfile/content.ts";
 import { readAndJudge } from "../lib/pidfile/pidfile.ts";
 import { findDistrust } from "../lib/pidfile/trust.ts";
-import { explain } from "../lib/process/identity.ts";
+import { explain } from "../lib/process/verdict.ts";
 import { describe, type Process, startedAt } from "../lib/process/process.ts";
 import { printable, shellQuote } from "../lib/shell_quote.ts";
 import { execFlag, pidFileFlag } from "./flags.ts";

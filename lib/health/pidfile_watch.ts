@@ -5,7 +5,7 @@ import { CommandError } from "../errors.ts";
 import { invalidFact } from "../pidfile/content.ts";
 import { readAndJudge, readPidfile } from "../pidfile/pidfile.ts";
 import { findDistrust } from "../pidfile/trust.ts";
-import { explain } from "../process/identity.ts";
+import { explain } from "../process/verdict.ts";
 import { describe, type HeldProcess, holdProcess, isRunning } from "../process/process.ts";
 import { shellQuote } from "../shell_quote.ts";
 

@@ -6,8 +6,9 @@
  */
 import { delay } from "@std/async/delay";
 import { CommandError, errnoOf, toCommandError, withHint } from "../errors.ts";
-import { judge, judgeOther, type Verdict } from "../process/identity.ts";
+import { judge, judgeOther } from "../process/identity.ts";
 import type { Pid } from "../process/pid.ts";
+import type { Verdict } from "../process/verdict.ts";
 import type { Process } from "../process/process.ts";
 import { shellQuote } from "../shell_quote.ts";
 import { type Content, MAX_PIDFILE_BYTES, parseContent } from "./content.ts";

@@ -1,6 +1,6 @@
 /** What may be signalled on the word of a pidfile: its own process, or the group that this leads. */
 import { CommandError } from "../errors.ts";
-import { isOfLaterStart } from "../process/identity.ts";
+import { isOfLaterStart } from "../process/verdict.ts";
 import {
   describe,
   describeAll,

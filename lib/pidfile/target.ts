@@ -3,7 +3,7 @@
  * only needed for a process that is running is loaded then.
  */
 import { CommandError } from "../errors.ts";
-import { explain } from "../process/identity.ts";
+import { explain } from "../process/verdict.ts";
 import { describe, type HeldProcess, holdProcess } from "../process/process.ts";
 import type { Target } from "../process/run_schedule.ts";
 import { shellQuote } from "../shell_quote.ts";

@@ -10,7 +10,7 @@ import {
 } from "../pidfile/pidfile.ts";
 import { refuseDirectory } from "../pidfile/place.ts";
 import { type Distrust, findDistrust } from "../pidfile/trust.ts";
-import { explain } from "../process/identity.ts";
+import { explain } from "../process/verdict.ts";
 import type { Pid } from "../process/pid.ts";
 import {
   describe,
