@@ -109,9 +109,13 @@ export function judge(named: Named, exec: string | undefined): Verdict {
   // may prove something against it.
   const verdictOfTime = judgeByTime(process, modified, exec);
   if (verdictOfTime.kind === "unrelated") return verdictOfTime;
-  const mayExecSettle = exec === undefined && verdictOfTime.kind === "unclear" &&
-    verdictOfTime.isNewcomer;
-  const hint = mayExecSettle ? `${REMOVE_IF_STOPPED}, or give --exec PATH` : REMOVE_IF_STOPPED;
+  const isLate = verdictOfTime.kind === "unclear" && verdictOfTime.isNewcomer;
+  // Since the pidfile was written everything here has been started again: the claimed process wrote
+  // its own PID.
+  if (isLate && !mayBeHere(recorded)) return verdict;
+  const hint = isLate && exec === undefined
+    ? `${REMOVE_IF_STOPPED}, or give --exec PATH`
+    : REMOVE_IF_STOPPED;
   const reason = "the claim record names another process with this PID, and the pidfile was " +
     "modified, replaced or copied after that claim";
   return { ...unclear(process, reason, hint), isNewcomer: true };

@@ -54,6 +54,9 @@ const OLD = `spawn; printf %s $pid > web.pid; touch -d '1 hour ago' web.pid`;
 /** A daemon wrote its PID into its claimed pidfile, and exited; another process has the PID now. */
 const REWRITTEN = `spawn; ${CLAIM} $pid; printf %s $pid > web.pid; touch -d '1 hour ago' web.pid
   end $pid; recycle $pid`;
+/** The same, and a restart of the container or a reboot in between. */
+const RESTARTED =
+  `${REWRITTEN}; sed -i "s/[0-9a-f-]\\{36\\}/$(cat /proc/sys/kernel/random/uuid)/" .web.pid.claim`;
 const NEW = `spawn; printf %s $pid > web.pid`;
 const WATCHED = /healthcheck unhealthy/;
 const NEEDS_STOP = /already exists: sleep, running since .*; stop it first: sipid kill/;
@@ -283,6 +286,28 @@ const ROWS: readonly Row[] = [
     ],
   },
   {
+    situation: "another process, a claimed pidfile that its daemon wrote later, and a restart",
+    arrange: RESTARTED,
+    seen: STALE,
+    reports: [
+      /was stale \(process \d+ \(sleep\) is not the one that was claimed, which ran before a reboot\)/,
+      /is not the one that was claimed, which ran before a reboot, and was not signalled; rem/,
+      /^dead: process \d+ \(sleep\) is not the one that was claimed, which ran before a reboot; stale/,
+      /is not the one that was claimed, which ran before a reboot\n/,
+    ],
+  },
+  {
+    situation: "a claim before a restart, and a daemon that wrote its PID, the same, since",
+    arrange: `${RESTARTED}; touch web.pid`,
+    seen: UNCLEAR,
+    reports: [
+      /already exists: .*copied after that claim; if the service is not running, remove the pid/,
+      /copied after that claim; nothing was signalled/,
+      /^unknown: .*copied after that claim/,
+      /warning: .*copied after that claim[^]*healthcheck unhealthy/,
+    ],
+  },
+  {
     situation: "another process with the PID of a claimed one, and copies of pidfile and record",
     arrange: `spawn; ${CLAIM} $pid; end $pid; recycle $pid
               mkdir -p copy; cp -a web.pid .web.pid.claim copy; rm web.pid .web.pid.claim
@@ -498,6 +523,23 @@ for (const [what, [modified, fact, hint]] of Object.entries(HIDDEN_PROGRAMS)) {
     assertMatch(stderr, new RegExp(`but .*${fact}; ${hint}\n`));
   });
 }
+
+Deno.test("a pidfile that its daemon wrote after the claim is stale after a restart of the container", async () => {
+  using dir = new TempDir();
+  // In both, the service is process 500, and in the second another one too.
+  const first = `
+    echo 499 > /proc/sys/kernel/ns_last_pid; spawn; sipid claim --pid $pid --pid-file web.pid
+    printf %s $pid > web.pid; touch -d '1 hour ago' web.pid; echo $pid`;
+  expectResult(await inPidNamespace(dir, first), { code: 0, stdout: "500\n" });
+  const second = `
+    echo 499 > /proc/sys/kernel/ns_last_pid; spawn; status=0
+    sipid claim --pid $$ --pid-file web.pid || status=$?; echo $pid $status`;
+  expectResult(await inPidNamespace(dir, second), {
+    code: 0,
+    stdout: "500 0\n",
+    stderr: "was stale (process 500 (sleep) is not the one that was claimed); claimed",
+  });
+});
 
 Deno.test("a process whose program is hidden claims the pidfile that a restarted container kept", async () => {
   using dir = new TempDir();
