@@ -139,7 +139,7 @@ export function judgeOther(
   );
   if (verdict.kind === "none" || verdict.kind === "unrelated") return undefined;
   const isNewcomer = verdict.kind === "unclear" && verdict.isNewcomer;
-  const reason = "the pidfile has its number, but not as the PID on its first line";
+  const reason = "the pidfile contains its number, though not as the PID on its first line";
   const hint = "if it belongs to the service, stop it by its PID; then remove the pidfile";
   return { ...unclear(verdict.process, reason, hint), isNewcomer };
 }

@@ -60,6 +60,12 @@ const RESTARTED =
 const NEW = `spawn; printf %s $pid > web.pid`;
 const WATCHED = /healthcheck unhealthy/;
 const NEEDS_STOP = /already exists: sleep, running since .*; stop it first: sipid kill/;
+const RUNS_ANOTHER: Row["reports"] = [
+  /was stale \(process \d+ \(sleep\) runs \S+\/sleep, not \/bin\/true\); claimed/,
+  /runs \S+\/sleep, not \/bin\/true, and was not signalled; removed the stale pidfile/,
+  /^dead: process \d+ \(sleep\) runs \S+\/sleep, not \/bin\/true; stale/,
+  /to be claimed: process \d+ \(sleep\) runs \S+\/sleep, not \/bin\/true\n/,
+];
 
 const ROWS: readonly Row[] = [
   {
@@ -211,12 +217,7 @@ const ROWS: readonly Row[] = [
     arrange: OLD,
     options: "--exec /bin/true",
     seen: STALE,
-    reports: [
-      /was stale \(process \d+ \(sleep\) runs \S+\/sleep, not \/bin\/true\); claimed/,
-      /runs \S+\/sleep, not \/bin\/true, and was not signalled; removed the stale pidfile/,
-      /^dead: process \d+ \(sleep\) runs \S+\/sleep, not \/bin\/true; stale/,
-      /to be claimed: process \d+ \(sleep\) runs \S+\/sleep, not \/bin\/true\n/,
-    ],
+    reports: RUNS_ANOTHER,
   },
   {
     situation: "no record, started later, no --exec",
@@ -266,12 +267,7 @@ const ROWS: readonly Row[] = [
     arrange: REWRITTEN,
     options: "--exec /bin/true",
     seen: STALE,
-    reports: [
-      /was stale \(process \d+ \(sleep\) runs \S+\/sleep, not \/bin\/true\); claimed/,
-      /runs \S+\/sleep, not \/bin\/true, and was not signalled; removed the stale pidfile/,
-      /^dead: process \d+ \(sleep\) runs \S+\/sleep, not \/bin\/true; stale/,
-      /to be claimed: process \d+ \(sleep\) runs \S+\/sleep, not \/bin\/true\n/,
-    ],
+    reports: RUNS_ANOTHER,
   },
   {
     situation: "another process, a claimed pidfile that its daemon wrote later, its own --exec",

@@ -84,7 +84,7 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
     ],
     [
       "printf '17\\n%s\\n' $JOB >web.pid; sipid claim --pid 17 --pid-file web.pid",
-      "sipid claim: process PID (web.pid) already exists: sleep, running since TIME (0s); but the pidfile has its number, but not as the PID on its first line; if it belongs to the service, stop it by its PID; then remove the pidfile",
+      "sipid claim: process PID (web.pid) already exists: sleep, running since TIME (0s); but the pidfile contains its number, though not as the PID on its first line; if it belongs to the service, stop it by its PID; then remove the pidfile",
     ],
     [
       "sipid claim --pid 17 --pid-file web.pid --exec /nonexistent",
