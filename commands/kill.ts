@@ -3,16 +3,22 @@ import { command, type Definition, flag, flagSwitch, type Values } from "../lib/
 import { info, writeStdout } from "../lib/cli/output.ts";
 import { CommandError, UsageError } from "../lib/errors.ts";
 import { LockedElsewhere } from "../lib/pidfile/lock.ts";
-import { isUnchanged, judgePidfile, type PidfileState } from "../lib/pidfile/pidfile.ts";
-import { readAndJudge, withLock } from "../lib/pidfile/pidfile.ts";
+import {
+  isUnchanged,
+  judgePidfile,
+  type PidfileState,
+  readAndJudge,
+  withLock,
+} from "../lib/pidfile/pidfile.ts";
 import { findTarget } from "../lib/pidfile/target.ts";
-import { describe } from "../lib/process/process.ts";
+import { describe, type Process } from "../lib/process/process.ts";
 import {
   formatSchedule,
   parseSchedule,
   SIGKILL_TIMEOUT_MS,
   type Step,
 } from "../lib/process/schedule.ts";
+import type { Verdict } from "../lib/process/verdict.ts";
 import { printable, shellQuote } from "../lib/shell_quote.ts";
 import { duration, execFlag, groupFlag, pidFileFlag, signalFlag } from "./flags.ts";
 
@@ -139,32 +145,43 @@ async function remove(
 ): Promise<"removed" | "emptied" | "changed" | undefined> {
   const name = shellQuote(path);
   const prefix = fact === undefined ? "" : `${name}: ${fact}; `;
-  try {
-    const outcome = await withLock(path, { create: false }, (file) => {
-      const isStale = isUnchanged(file.state, found) ||
-        (file.state.kind === "pid" && judgePidfile(file.state, exec).kind === "none");
-      if (!isStale) return "changed";
-      return file.remove();
-    });
-    if (outcome === "removed" || outcome === "emptied") {
-      info(fact === undefined ? `${outcome} ${name}` : `${prefix}${outcome} the stale pidfile`);
-    } else if (outcome === "changed") {
-      info(`${prefix}kept ${name}, which was written again meanwhile`);
-    } else if (fact !== undefined) {
-      info(`${prefix}it no longer exists`);
-    }
-    return outcome;
-  } catch (error) {
+  const outcome = await withLock(path, { create: false }, (file) => {
+    const isStale = isUnchanged(file.state, found) ||
+      (file.state.kind === "pid" && judgePidfile(file.state, exec).kind === "none");
+    if (!isStale) return "changed";
+    return file.remove();
+  }).catch(async (error) => {
     if (!(error instanceof LockedElsewhere)) throw error;
-    info(`${prefix}kept ${name}: ${error.fact}; a later claim or kill replaces it`);
+    // A daemon with pidfile(3) writes its PID under a lock that it keeps.
+    const { state, verdict } = await readAndJudge(path, exec);
+    if (state.kind === "missing") return undefined;
+    return mayRun(verdict) ? "changed" : error;
+  });
+  if (outcome instanceof LockedElsewhere) {
+    if (found.kind === "empty") {
+      throw new CommandError(`${prefix}nothing was signalled: ${outcome.message}`);
+    }
+    info(`${prefix}kept ${name}: ${outcome.fact}; a later claim or kill replaces it`);
     return undefined;
   }
+  if (outcome === "removed" || outcome === "emptied") {
+    info(fact === undefined ? `${outcome} ${name}` : `${prefix}${outcome} the stale pidfile`);
+  } else if (outcome === "changed") {
+    info(`${prefix}kept ${name}, which was written again meanwhile`);
+  } else if (fact !== undefined) {
+    info(`${prefix}it no longer exists`);
+  }
+  return outcome;
+}
+
+function mayRun(verdict: Verdict): verdict is Verdict & { readonly process: Process } {
+  return verdict.kind === "own" || verdict.kind === "unclear";
 }
 
 /** Fails if another process has taken the pidfile over, as in a hand-over on SIGTERM. */
 async function refuseSuccessor(path: string, exec: string | undefined): Promise<void> {
   const { verdict } = await readAndJudge(path, exec);
-  if (verdict.kind !== "own" && verdict.kind !== "unclear") return;
+  if (!mayRun(verdict)) return;
   throw new CommandError(
     `${shellQuote(path)}: ${describe(verdict.process)} has taken it over, is running, and was ` +
       "not signalled; run the same command again to stop it",

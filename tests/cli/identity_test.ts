@@ -700,26 +700,32 @@ const RECYCLED = `
     until grep -q 'stopped by SIGSTOP' log; do sleep 0.01; done
   }
   continue_it() { kill -CONT $(sed -n 's/^\\([0-9]*\\) .*stopped by.*/\\1/p' log | head -1); wait $tracer; }`;
-const MIDWAY: Record<string, string> = {
+const MIDWAY: Record<string, { script: string; code: number }> = {
   // kill has read the PID and not yet the record.
-  "a claim replaces": `
-    stop_at statx kill
-    spawn; sipid claim --pid $pid --pid-file web.pid --exec /bin/sleep
-    status=0; continue_it || status=$?`,
-  // One kill has removed the record and not yet the pidfile.
-  "a kill removes": `
-    stop_at unlink kill
-    status=0; sipid kill --pid-file web.pid --exec /bin/sleep || status=$?
-    continue_it`,
+  "a claim replaces": {
+    script: `
+      stop_at statx kill
+      spawn; sipid claim --pid $pid --pid-file web.pid --exec /bin/sleep
+      status=0; continue_it || status=$?`,
+    code: 0,
+  },
+  // One kill has removed the record and not yet the pidfile, which is empty, and locked.
+  "a kill removes": {
+    script: `
+      stop_at unlink kill
+      status=0; sipid kill --pid-file web.pid --exec /bin/sleep || status=$?
+      continue_it`,
+    code: 1,
+  },
 };
-for (const [what, script] of Object.entries(MIDWAY)) {
+for (const [what, { script, code }] of Object.entries(MIDWAY)) {
   Deno.test(`kill signals no unrelated process while ${what} the claim record`, async () => {
     using dir = new TempDir();
     const { stdout, stderr } = await inPidNamespace(
       dir,
       `${RECYCLED}\n${script}\npid=$unrelated; seen kill $status`,
     );
-    assertEquals(stdout, "kill: exit 0, running\n", stderr);
+    assertEquals(stdout, `kill: exit ${code}, running\n`, stderr);
   });
 }
 

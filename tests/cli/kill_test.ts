@@ -340,6 +340,39 @@ Deno.test("kill reads a PID that is written while it waits for an empty file", a
   assert(!exists(path));
 });
 
+Deno.test("kill fails on an empty pidfile that stays locked: a service may be starting", async () => {
+  using dir = new TempDir();
+  const path = dir.write("web.pid", "");
+  await using locker = await lockedElsewhere(path);
+  expectResult(await kill(path), {
+    code: 1,
+    stderr: [
+      `${path}: is empty; nothing was signalled: another process is locking ${path}: ` +
+      `process ${locker.pid} (`,
+      "; wait for it to exit, or find it with: fuser -v",
+    ],
+  });
+  assert(exists(path) && isRunning(locker.pid));
+});
+
+for (const state of ["empty", "stale"] as const) {
+  Deno.test(`kill stops a daemon that keeps its ${state} pidfile locked, and writes it meanwhile`, async () => {
+    using dir = new TempDir();
+    const path = dir.write("web.pid", state === "empty" ? "" : String(await deadPid()));
+    // As with pidfile(3): the lock is taken first, the PID is written later, the lock is kept.
+    await using daemon = await lockedElsewhere(path);
+    const stopped = kill(path);
+    const waiter = new RegExp(`-> FLOCK .*:${Deno.statSync(path).ino} `);
+    await until(() => waiter.test(Deno.readTextFileSync("/proc/locks")), "kill waits for the lock");
+    Deno.writeTextFileSync(path, String(daemon.pid));
+    expectResult(await stopped, {
+      code: 0,
+      stderr: [`sent SIGTERM to process ${daemon.pid} (sleep)`, `removed ${path}`],
+    });
+    assert(!exists(path) && !isRunning(daemon.pid));
+  });
+}
+
 const NOT_PIDS = [
   "garbage",
   "0",

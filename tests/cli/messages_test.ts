@@ -172,6 +172,10 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
       "sipid kill: locked.pid: process 2147483647 is not running; kept locked.pid: another process is locking locked.pid: process PID (sleep) of root; a later claim or kill replaces it",
     ],
     [
+      "flock empty.pid sipid kill --pid-file empty.pid",
+      "sipid kill: empty.pid: is empty; nothing was signalled: another process is locking empty.pid: process PID (sleep) of root; wait for it to exit, or find it with: fuser -v empty.pid",
+    ],
+    [
       "sipid kill --pid-file web.pid",
       "sipid kill: sent SIGTERM to process PID (sleep)",
       "sipid kill: process PID (sleep) exited after 5ms",
