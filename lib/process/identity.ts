@@ -47,6 +47,9 @@ export interface Named {
   readonly modified: number;
 }
 
+const SHOWS_ANOTHER_BOOT =
+  "it started when the claimed process did, though /proc shows another boot id";
+const SHOW_THAT_BOOT = "run this where /proc shows that of the claim";
 const READ_BOOT_ID = "run this where /proc/sys/kernel/random/boot_id can be read";
 /** The start of a process that does not exist: nothing that gets its PID later started then. */
 const NEVER = -1;
@@ -94,7 +97,7 @@ export function judge(named: Named, exec: string | undefined): Verdict {
     return { kind: "unrelated", process, reason: "is a kernel thread" };
   }
   if (recorded === undefined) return judgeByTime(process, modified, exec);
-  const verdict = judgeByRecord(process, recorded);
+  const verdict = judgeByRecord(process, recorded, modified);
   // The process is that of the original, as of the installation whose directories were copied.
   if (verdict.kind === "own" && original !== undefined) {
     const reason = `it was claimed as ${
@@ -193,21 +196,27 @@ export function mayBeHere({ startTicks, boot, namespace }: Identity): boolean {
   return startTicks > first - offset - 1;
 }
 
-function judgeByRecord(process: Process, recorded: Identity): Verdict {
+function judgeByRecord(process: Process, recorded: Identity, modified: number): Verdict {
   const startTicks = machineTicks(process);
+  const isSameStart = startTicks === undefined
+    ? undefined
+    : Math.abs(startTicks - recorded.startTicks) < 1;
   const boot = bootId();
   const unrelated = (reason: string): Verdict => ({ kind: "unrelated", process, reason });
   const incomparable = (reason: string, hint: string): Verdict =>
     unclear(process, `${reason}, so it cannot be compared with the claim record`, hint);
   if (boot !== undefined && boot !== recorded.boot) {
+    // A file can be bound over the boot id in one /proc, and not in another of the same namespace.
+    // What a reboot has started is younger than the pidfile.
+    if (isSameStart && judgeByTime(process, modified, undefined).kind === "own") {
+      return incomparable(SHOWS_ANOTHER_BOOT, `${SHOW_THAT_BOOT}; ${REMOVE_IF_STOPPED}`);
+    }
     return unrelated("is not the one that was claimed, which ran before a reboot");
   }
-  if (startTicks === undefined) {
+  if (isSameStart === undefined) {
     return incomparable("its start time is hidden", RUN_WHERE_VISIBLE);
   }
-  if (Math.abs(startTicks - recorded.startTicks) >= 1) {
-    return unrelated("is not the one that was claimed");
-  }
+  if (!isSameStart) return unrelated("is not the one that was claimed");
   if (startTicks !== recorded.startTicks) {
     const reason =
       "its start was read in another time namespace, whose clock is set to a fraction " +

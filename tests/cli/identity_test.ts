@@ -57,6 +57,11 @@ const REWRITTEN = `spawn; ${CLAIM} $pid; printf %s $pid > web.pid; touch -d '1 h
 /** The same, and a restart of the container or a reboot in between. */
 const RESTARTED =
   `${REWRITTEN}; sed -i "s/[0-9a-f-]\\{36\\}/$(cat /proc/sys/kernel/random/uuid)/" .web.pid.claim`;
+/** Moves the time of a claim into the past, as it is after a reboot. */
+const AN_HOUR_AGO = `hour_ago=$(($(date +%s) - 3600)); touch -d @$hour_ago web.pid
+  sed -i "s/ [0-9]\\{13\\} / \${hour_ago}000 /" .web.pid.claim`;
+const BIND_BOOT_ID = `umount -q /proc/sys/kernel/random/boot_id || :
+  cat /proc/sys/kernel/random/uuid > boot; mount --bind boot /proc/sys/kernel/random/boot_id`;
 const NEW = `spawn; printf %s $pid > web.pid`;
 const WATCHED = /healthcheck unhealthy/;
 const NEEDS_STOP = /already exists: sleep, running since .*; stop it first: sipid kill/;
@@ -146,7 +151,8 @@ const ROWS: readonly Row[] = [
   {
     situation: "a claim from another boot, with the same PID and start",
     arrange:
-      `spawn; ${CLAIM} $pid; sed -i "s/[0-9a-f-]\\{36\\}/$(cat /proc/sys/kernel/random/uuid)/" .web.pid.claim`,
+      `spawn; ${CLAIM} $pid; sed -i "s/[0-9a-f-]\\{36\\}/$(cat /proc/sys/kernel/random/uuid)/" .web.pid.claim
+       ${AN_HOUR_AGO}`,
     seen: STALE,
     reports: [
       /is not the one that was claimed, which ran before a reboot\); claimed/,
@@ -158,10 +164,22 @@ const ROWS: readonly Row[] = [
   {
     situation: "a claim in the next boot",
     arrange: `umount -q /proc/sys/kernel/random/boot_id || :
-              spawn; ${CLAIM} $pid
-              cat /proc/sys/kernel/random/uuid > boot
-              mount --bind boot /proc/sys/kernel/random/boot_id`,
+              spawn; ${CLAIM} $pid; ${AN_HOUR_AGO}; ${BIND_BOOT_ID}`,
     seen: STALE,
+  },
+  {
+    // As in a container of systemd-nspawn, of a service with a /proc of its own.
+    situation: "a claim made where a file that is bound over the boot id is not seen",
+    arrange: `${BIND_BOOT_ID}
+              spawn; unshare --mount sh -c 'mount -t proc proc /proc
+                "$SIPID" claim --pid '$pid' --pid-file web.pid'`,
+    seen: UNCLEAR,
+    reports: [
+      /already exists: .*; but it started when the claimed process did, though \/proc shows another boot id, so it cannot be compared with the claim record; run this where \/proc shows that of the claim; if the service is not running, remove the pidfile\n$/,
+      /it started when the claimed process did, though .*; nothing was signalled; run this where/,
+      /^unknown: .*it started when the claimed process did/,
+      /warning: .*it started when the claimed process did[^]*healthcheck unhealthy/,
+    ],
   },
   {
     situation: "a claim where the boot id is hidden",

@@ -944,6 +944,9 @@ const UNPROVOKED: Readonly<Record<string, string>> = {
   "in uninterruptible sleep, waiting for a device or a file server": "takes a broken device",
   "a zombie whose other threads are running": "takes a broken device, and threads that wait for it",
   "is not the one that was claimed, which ran before a reboot": "see identity_test.ts",
+  "it started when the claimed process did, though /proc shows another boot id":
+    "see identity_test.ts",
+  "run this where /proc shows that of the claim": "the hint of the former",
   "the claim record names another process with this PID, and the pidfile was modified, replaced or copied after that claim":
     "see identity_test.ts",
   "it was claimed as …, and the pidfile was copied or moved here": "see identity_test.ts",
