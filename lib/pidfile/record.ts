@@ -31,7 +31,7 @@ export interface ClaimRecord {
   readonly identity: Identity;
   /** Whether the pidfile is as the claim left it, or a copy of that, and not modified since. */
   readonly isCurrent: boolean;
-  /** Whether the claim was made by the path that it was read by, in the same directory. */
+  /** Whether it proves that the claim was made by the path it was read by, in the same directory. */
   readonly isByThisPath: boolean;
   /** The path that was claimed, if pidfile and record are copies in another directory. */
   readonly original: string | undefined;
@@ -50,21 +50,23 @@ function recordOf(pidfile: Spot): Spot {
 /**
  * Reads the record of a pidfile; returns undefined if there is none, if it has another owner than
  * root and the pidfile, or if others could have changed it. Root's counts also where the pidfile
- * alone was given to the service's user.
+ * alone was given to the service's user. Those who can write the pidfile too, as after chmod -R g+w,
+ * name its process anyway; but where the claim was made, they do not prove.
  *
  * @throws {CommandError} a shortage or a broken device keeps it from being read
  */
 export async function readRecord(
   place: Place,
-  pidfile: Pick<FileStat, "mtime" | "uid">,
+  pidfile: Pick<FileStat, "mtime" | "uid" | "gid" | "mode">,
 ): Promise<ClaimRecord | undefined> {
   try {
     const opened = await openRegularFile(recordOf(place));
     if (opened === undefined) return undefined;
     using file = opened.file;
-    const { uid, mode, nlink } = file.statSync();
+    const { uid, gid, mode, nlink } = file.statSync();
+    const writers = (mode ?? 0) & (GROUP_WRITE | OTHERS_WRITE);
     const isForeign = (uid !== pidfile.uid && uid !== 0) || nlink !== 1 ||
-      ((mode ?? 0) & (GROUP_WRITE | OTHERS_WRITE)) !== 0;
+      (writers & ~pidfile.mode) !== 0 || (writers !== 0 && gid !== pidfile.gid);
     if (isForeign) return undefined;
     const bytes = readBytes(file, MAX_RECORD_BYTES);
     const fields =
@@ -79,7 +81,8 @@ export async function readRecord(
       isCurrent: isTimeOf(pidfile.mtime ?? 0, Number(mtime)),
       // The path alone is not enough: in another mount namespace, or below another root directory,
       // it leads to another one.
-      isByThisPath: claimed === place.resolved && areSame(directories, place.directories),
+      isByThisPath: writers === 0 && claimed === place.resolved &&
+        areSame(directories, place.directories),
       // By another path it can be the same directory, as below another root directory; and a
       // restored directory has the same path.
       original: claimed === place.resolved ||

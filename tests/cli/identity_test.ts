@@ -65,6 +65,12 @@ const BIND_BOOT_ID = `umount -q /proc/sys/kernel/random/boot_id || :
 const NEW = `spawn; printf %s $pid > web.pid`;
 const WATCHED = /healthcheck unhealthy/;
 const NEEDS_STOP = /already exists: sleep, running since .*; stop it first: sipid kill/;
+const CLOCK: Row["reports"] = [
+  /already exists: .*; but it started at .*, after .* or the clock was set; --exec PATH settles it/,
+  /its PID was probably recycled, or the clock was set; nothing was signalled; --exec PATH settles it/,
+  /^unknown: .*its PID was probably recycled, or the clock was set; --exec PATH settles it/,
+  /warning: .*its PID was probably recycled, or the clock was set[^]*healthcheck unhealthy/,
+];
 const RUNS_ANOTHER: Row["reports"] = [
   /was stale \(process \d+ \(sleep\) runs \S+\/sleep, not \/bin\/true\); claimed/,
   /runs \S+\/sleep, not \/bin\/true, and was not signalled; removed the stale pidfile/,
@@ -241,12 +247,7 @@ const ROWS: readonly Row[] = [
     situation: "no record, started later, no --exec",
     arrange: OLD,
     seen: UNCLEAR,
-    reports: [
-      /already exists: .*; but it started at .*, after .* or the clock was set; --exec PATH settles it/,
-      /its PID was probably recycled, or the clock was set; nothing was signalled; --exec PATH settles it/,
-      /^unknown: .*its PID was probably recycled, or the clock was set; --exec PATH settles it/,
-      /warning: .*its PID was probably recycled, or the clock was set[^]*healthcheck unhealthy/,
-    ],
+    reports: CLOCK,
   },
   {
     situation: "the record of an earlier content, and a PID that a daemon wrote",
@@ -320,6 +321,28 @@ const ROWS: readonly Row[] = [
       /^unknown: .*copied after that claim/,
       /warning: .*copied after that claim[^]*healthcheck unhealthy/,
     ],
+  },
+  {
+    // As the kubelet leaves a volume of a pod with fsGroup, each time the pod is started.
+    situation: "another process with the PID of a claimed one, and chmod -R g+w",
+    arrange: `spawn; ${CLAIM} $pid; end $pid; recycle $pid; chmod g+w web.pid .web.pid.claim`,
+    seen: STALE,
+  },
+  {
+    situation: "another process with the PID of a claimed one, and a record that more can write",
+    arrange: `spawn; ${CLAIM} $pid; end $pid; recycle $pid
+              chmod g+w web.pid; chmod a+w .web.pid.claim; touch -d '1 hour ago' web.pid`,
+    seen: UNCLEAR,
+    reports: CLOCK,
+  },
+  {
+    // Only root can give a file to another group.
+    situation: "another process with the PID of a claimed one, and a record that others can write",
+    arrange: `spawn; ${CLAIM} $pid; end $pid; recycle $pid
+              chmod g+w web.pid .web.pid.claim; touch -d '1 hour ago' web.pid
+              chgrp nogroup .web.pid.claim 2>/dev/null || chmod g-w web.pid`,
+    seen: UNCLEAR,
+    reports: CLOCK,
   },
   {
     situation: "another process with the PID of a claimed one, and copies of pidfile and record",

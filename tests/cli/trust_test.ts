@@ -129,6 +129,19 @@ const CASES: Case[] = [
     refusal: "can be replaced by group nogroup (",
   },
   {
+    what: "a claimed pidfile that a group can write, as the record, in another user's directory",
+    arrange: (dir, path) => {
+      for (const file of [path, dir.file(".web.pid.claim")]) {
+        chown(file);
+        Deno.chmodSync(file, 0o660);
+      }
+      if (isRoot) Deno.chownSync(dir.path, NOBODY - 1, 0);
+    },
+    claim: "web.pid",
+    refusal: "its directory ",
+    job: nobodysJob,
+  },
+  {
     what: "a pidfile with a second hard link",
     arrange: (dir, path) => Deno.linkSync(path, dir.file("other.pid")),
     refusal: "has a hard link by another name",
