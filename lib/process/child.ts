@@ -3,7 +3,7 @@ import { CommandError, errnoOf, errorText, hintFor } from "../errors.ts";
 import { shellQuote } from "../shell_quote.ts";
 import { ignoredSignals } from "./interrupt.ts";
 import type { Pid } from "./pid.ts";
-import { parseStat, readProc } from "./proc.ts";
+import { readProc, startTicksOf } from "./proc.ts";
 import { findProcess, type HeldProcess, holdProcess } from "./process.ts";
 
 /** What a shell returns for a command that is not there, and for one that cannot be run. */
@@ -52,8 +52,7 @@ export function start(name: string, args: readonly string[]): Child {
       stdout: "inherit",
       stderr: "inherit",
     }).spawn();
-    const stat = readProc(`${child.pid}/stat`);
-    const startTicks = stat ? parseStat(stat).startTicks : undefined;
+    const startTicks = startTicksOf(child.pid as Pid);
     return { process: hold(child.pid as Pid), startTicks, status: exitOf(child) };
   } catch (error) {
     throw notStarted(name, error);

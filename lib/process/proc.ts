@@ -74,6 +74,29 @@ export function parseStat(text: string): Stat {
   };
 }
 
+/** How often a stat is read whose process is between two first threads. */
+const MAX_STAT_READS = 20;
+
+/**
+ * Returns what /proc says about a process; undefined if there is none, and the empty string if that
+ * is hidden, or may be.
+ *
+ * Where another thread than the first calls exec(2), it becomes the first one. A read at that very
+ * moment shows the old one: a zombie without threads, in no process group. Only the next read says
+ * whether the process has exited; kill(2) looks twice as well.
+ *
+ * @param process its directory below /proc, such as `812`
+ * @throws as `readProc` does
+ */
+export function statOf(process: string): Stat | "" | undefined {
+  for (let reads = 1;; reads++) {
+    const text = readProc(`${process}/stat`);
+    if (text === undefined || text === "") return text;
+    const stat = parseStat(text);
+    if (stat.threads > 0 || reads === MAX_STAT_READS) return stat;
+  }
+}
+
 /** A zombie has exited and waits to be reaped, unless other threads of it still run. */
 export function hasExited({ state, threads }: Stat): boolean {
   return (state === "Z" || state === "X") && threads <= 1;
@@ -135,8 +158,7 @@ export function hidesProcesses(): boolean {
 
 /** Returns the clock ticks from boot to the start of a process; undefined if that is hidden. */
 export function startTicksOf(pid: Pid): number | undefined {
-  const text = readProc(`${pid}/stat`);
-  return text ? parseStat(text).startTicks : undefined;
+  return (statOf(String(pid)) || undefined)?.startTicks;
 }
 
 /** The PID namespace that lives as long as the boot. Source: PROC_PID_INIT_INO of the kernel. */
@@ -157,8 +179,7 @@ export function pidNamespaceExists(namespace: number): boolean {
 }
 
 function runningStat(process: string): Stat | undefined {
-  const text = readProc(`${process}/stat`);
-  const stat = text ? parseStat(text) : undefined;
+  const stat = statOf(process);
   return stat && !hasExited(stat) ? stat : undefined;
 }
 

@@ -14,6 +14,7 @@ import {
   procIsOurs,
   readProc,
   type Stat,
+  statOf,
   threadsOf,
   TICKS_PER_SECOND,
 } from "./proc.ts";
@@ -64,13 +65,12 @@ function isThreadOfAnother(pid: Pid): boolean {
 export function findProcess(pid: Pid): Process | undefined {
   if (pid === Deno.pid) return undefined;
   const directory = procIsOurs() ? String(pid) : undefined;
-  const text = directory === undefined ? "" : readProc(`${directory}/stat`);
-  if (text === undefined) return undefined;
-  if (!text) {
+  const stat = directory === undefined ? "" : statOf(directory);
+  if (stat === undefined) return undefined;
+  if (!stat) {
     if (!answersSignalZero(pid)) return undefined;
     return { pid, startTicks: undefined, program: undefined, isKernelThread: false, directory };
   }
-  const stat = parseStat(text);
   if (hasExited(stat) || (stat.threads > 1 && isThreadOfAnother(pid))) return undefined;
   const { startTicks, program, isKernelThread } = stat;
   return { pid, startTicks, program, isKernelThread, directory };
@@ -79,10 +79,9 @@ export function findProcess(pid: Pid): Process | undefined {
 /** Returns whether it is still running. Another process with the same PID does not count. */
 export function isRunning({ pid, startTicks, directory }: Process): boolean {
   if (startTicks === undefined || directory === undefined) return answersSignalZero(pid);
-  const text = readProc(`${directory}/stat`);
-  if (text === undefined) return false;
-  if (!text) return answersSignalZero(pid);
-  const stat = parseStat(text);
+  const stat = statOf(directory);
+  if (stat === undefined) return false;
+  if (!stat) return answersSignalZero(pid);
   return stat.startTicks === startTicks && !hasExited(stat);
 }
 
@@ -137,8 +136,7 @@ export function describeAll(processes: readonly Process[]): string {
 
 /** Returns what /proc says about it, also while it is a zombie; undefined if that is hidden. */
 export function readStat({ directory }: Pick<Process, "directory">): Stat | undefined {
-  const text = directory === undefined ? undefined : readProc(`${directory}/stat`);
-  return text ? parseStat(text) : undefined;
+  return directory === undefined ? undefined : statOf(directory) || undefined;
 }
 
 const STATES: Readonly<Record<string, string>> = {

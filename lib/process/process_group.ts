@@ -9,15 +9,7 @@
 import { errnoOf, isDenied } from "../errors.ts";
 import { type Identity, mayBeHere } from "./identity.ts";
 import { parsePid, type Pid } from "./pid.ts";
-import {
-  hasExited,
-  hidesProcesses,
-  INIT,
-  namesInProc,
-  parseStat,
-  readProc,
-  type Stat,
-} from "./proc.ts";
+import { hasExited, hidesProcesses, INIT, namesInProc, statOf } from "./proc.ts";
 import { type HeldProcess, holdProcess, isStopped, type Process, readStat } from "./process.ts";
 import type { Outcome, Target } from "./run_schedule.ts";
 import { waitForExit } from "./wait_for_exit.ts";
@@ -61,7 +53,7 @@ export class ProcessGroup implements Target, Disposable {
    */
   running(): Process[] {
     this.#releaseAnchors(false);
-    const isRecycled = !this.#hasLeader() && statOf(this.id) !== undefined;
+    const isRecycled = !this.#hasLeader() && !!statOf(String(this.id));
     // With another process of the leader's PID, nothing of the group is left.
     const running = isRecycled ? [] : runningIn(this.id, (member) => this.#anchor(member));
     if (running.length === 0) this.#releaseAnchors(true);
@@ -208,13 +200,13 @@ export class Leftovers implements Pick<Target, "running" | "waitForExit"> {
 
 /** Returns whether a process other than a zombie has this PID. */
 function isTaken(pid: Pid): boolean {
-  const stat = statOf(pid);
-  return stat !== undefined && !hasExited(stat);
+  const stat = statOf(String(pid));
+  return !!stat && !hasExited(stat);
 }
 
 /** Returns the process group of this program; undefined if that is hidden. */
 export function ownGroup(): number | undefined {
-  return statOf("self")?.group;
+  return (statOf("self") || undefined)?.group;
 }
 
 /**
@@ -232,8 +224,8 @@ function runningIn(group: Pid, visit: (member: Process) => void = () => {}): Pro
     const [running, exited]: [Process[], Process[]] = [[], []];
     for (const name of namesInProc("/proc")) {
       const pid = parsePid(name);
-      const stat = pid === undefined ? undefined : statOf(pid);
-      if (pid === undefined || stat?.group !== group) continue;
+      const stat = pid === undefined ? undefined : statOf(name);
+      if (pid === undefined || !stat || stat.group !== group) continue;
       const { startTicks, program, isKernelThread } = stat;
       const member = { pid, startTicks, program, isKernelThread, directory: name };
       if (hasExited(stat)) {
@@ -264,9 +256,4 @@ function groupExists(group: Pid): boolean {
   } catch (error) {
     return errnoOf(error) !== "ESRCH";
   }
-}
-
-function statOf(pid: Pid | "self"): Stat | undefined {
-  const text = readProc(`${pid}/stat`);
-  return text ? parseStat(text) : undefined;
 }

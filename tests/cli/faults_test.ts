@@ -6,11 +6,13 @@ import {
   AS_NOBODY,
   exists,
   expectResult,
+  fixture,
   isRunning,
   Job,
   SIPID,
   sipid,
   TempDir,
+  until,
 } from "../support.ts";
 
 Deno.test("claim on a full file system reports it and leaves no new file", async () => {
@@ -233,3 +235,41 @@ for (
     assertEquals(isRunning(job.pid), true);
   });
 }
+
+Deno.test("a process that calls exec(2) in another thread than its first is running", async () => {
+  using dir = new TempDir();
+  await using job = await fixture("first_thread_exits");
+  await until(() => !isRunning(job.pid), "its first thread shows as a zombie");
+  const path = dir.write("web.pid", String(job.pid));
+  const stat = `/proc/${job.pid}/stat`;
+  const reads = ["-P", stat, "-e", "trace=read"];
+  for (
+    const [args, expected] of [
+      [["status"], { code: 0, stderr: "" }],
+      [["claim", "--pid", "17"], {
+        code: 1,
+        stderr: `process ${job.pid} (${path}) already exists`,
+      }],
+      [["wait-until-gone", "--timeout", "0s"], { code: 1, stderr: "still running" }],
+      [["kill", "--schedule", "CONT/0s"], { code: 1, stderr: "sent SIGCONT" }],
+    ] as const
+  ) {
+    const command = [...args, "--pid-file", path];
+    const { log } = await traced(dir, reads, command);
+    let begin = 0;
+    for (const [at, [, count]] of [...log.matchAll(/ read\(.* = (\d+)$/gm)].entries()) {
+      const end = begin + Number(count);
+      // While the other thread takes the first one's place, that shows as a zombie without threads.
+      const [text, threads] = /^.*\) (?:\S+ ){17}(\d+)/.exec(Deno.readTextFileSync(stat))!;
+      const shown = text.slice(begin, -threads!.length) + "0".repeat(threads!.length);
+      if (begin < text.length && text.length <= end) {
+        const hex = Array.from(shown, (it) => it.charCodeAt(0).toString(16)).join("");
+        const inject = ["-e", `inject=read:poke_exit=@arg2=${hex}:when=${at + 1}`];
+        const { result, log } = await traced(dir, [...reads, ...inject], command);
+        assertMatch(log, / read\(.* = \d+ \(INJECTED: args\)$/m);
+        expectResult(result, expected);
+      }
+      begin = count === "0" ? 0 : end; // each time the file is read to its end
+    }
+  }
+});
