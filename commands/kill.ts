@@ -145,11 +145,14 @@ async function remove(
 ): Promise<"removed" | "emptied" | "changed" | undefined> {
   const name = shellQuote(path);
   const prefix = fact === undefined ? "" : `${name}: ${fact}; `;
+  let change = "written again";
   const outcome = await withLock(path, { create: false }, (file) => {
     const isStale = isUnchanged(file.state, found) ||
       (file.state.kind === "pid" && judgePidfile(file.state, exec).kind === "none");
-    if (!isStale) return "changed";
-    return file.remove();
+    if (isStale) return file.remove();
+    // By a daemon that may not remove it, or by one that is about to write it.
+    if (file.state.kind === "empty") change = "emptied";
+    return "changed";
   }).catch(async (error) => {
     if (!(error instanceof LockedElsewhere)) throw error;
     // A daemon with pidfile(3) writes its PID under a lock that it keeps.
@@ -167,7 +170,7 @@ async function remove(
   if (outcome === "removed" || outcome === "emptied") {
     info(fact === undefined ? `${outcome} ${name}` : `${prefix}${outcome} the stale pidfile`);
   } else if (outcome === "changed") {
-    info(`${prefix}kept ${name}, which was written again meanwhile`);
+    info(`${prefix}kept ${name}, which was ${change} meanwhile`);
   } else if (fact !== undefined) {
     info(`${prefix}it no longer exists`);
   }

@@ -40,12 +40,16 @@ export async function stop(
   const { target, name, isGroup } = found;
   const begin = performance.now();
   let waited = 0;
+  let isIgnored = false;
   const ending = await runSchedule(target, steps, {
+    // Not asked afterwards: a daemon may ignore a signal as soon as it has got it.
+    sending: (signal) => {
+      isIgnored = !isGroup && target.running().some((process) => ignores(process, signal));
+    },
     sent: (signal) => {
       // A stopped process that ignores SIGCONT is continued all the same.
-      const isIgnored = !isGroup && signal !== "SIGCONT" &&
-        target.running().some((process) => ignores(process, signal));
-      info(`sent ${signal} to ${name}${isIgnored ? ", which ignores it" : ""}`);
+      const ignored = isIgnored && signal !== "SIGCONT" ? ", which ignores it" : "";
+      info(`sent ${signal} to ${name}${ignored}`);
     },
     waiting: (index) => {
       const next = steps[index + 1]?.signal;

@@ -39,6 +39,8 @@ export type Ending =
 
 /** Called as a schedule goes on. */
 export interface Watcher {
+  /** A signal is about to be sent. */
+  readonly sending?: (signal: Deno.Signal) => void;
   /** A signal was sent: that of a step, or SIGCONT to a stopped process. */
   readonly sent?: (signal: Deno.Signal) => void;
   /** The wait of `steps[index]` begins; what this returns is disposed when it is over. */
@@ -80,6 +82,7 @@ export async function runSchedule(
   let last: Deno.Signal | undefined;
   using _ready = target.prepareWait?.();
   for (const [index, { signal, waitMs }] of steps.entries()) {
+    watcher.sending?.(signal);
     const outcome = target.send(signal);
     if (outcome === "exited") return { kind: "exited", last };
     if (outcome !== "sent") return { kind: outcome, signal };

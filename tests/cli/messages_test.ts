@@ -213,6 +213,12 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
       "sipid kill: kept own.pid, which was written again meanwhile",
     ],
     [
+      "sh -c 'trap \": >own.pid; exit\" TERM; echo $$ >own.pid; while :; do sleep 0.01; done' & until [ -s own.pid ]; do :; done; sipid kill --pid-file own.pid",
+      "sipid kill: sent SIGTERM to process PID (sleep)",
+      "sipid kill: process PID (sleep) exited after 5ms",
+      "sipid kill: kept own.pid, which was emptied meanwhile",
+    ],
+    [
       "echo 1 >init.pid; $AS_ROOT sipid kill --pid-file init.pid",
       "sipid kill: init.pid: names process PID (sleep), which is never signalled; process PID (sleep) was not signalled; stop the machine or the container instead",
     ],

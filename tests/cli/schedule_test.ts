@@ -49,6 +49,17 @@ Deno.test("kill --signal sends another signal first, and SIGKILL after the grace
   assert(!stderr.includes("SIGTERM"));
 });
 
+Deno.test("kill does not call ignored what a process ignores only after it got it", async () => {
+  using dir = new TempDir();
+  const onTerm = '$SIG{TERM} = "IGNORE"; select undef, undef, undef, 0.2; exit';
+  const script = `$| = 1; $SIG{TERM} = sub { ${onTerm} }; print "ready\\n"; sleep 60`;
+  await using job = await Running.start("perl", ["-e", script]);
+  expectResult(await kill(dir.write("web.pid", String(job.pid))), {
+    code: 0,
+    stderr: `sent SIGTERM to process ${job.pid} (perl)\n`,
+  });
+});
+
 Deno.test("kill --signal KILL does not send it twice", async () => {
   using dir = new TempDir();
   await using job = new Job();
