@@ -155,11 +155,14 @@ function claimedElsewhere(
   { pid, startTicks, boot, namespace }: Identity,
 ): { readonly reason: string; readonly hint: string } | undefined {
   const [here, current] = [pidNamespace(), bootId()];
+  if (here === undefined || namespace === here) return undefined;
   const isOfOtherBoot = current !== undefined && boot !== current;
-  if (here === undefined || namespace === here || isOfOtherBoot) return undefined;
   const offset = tickOffset() ?? 0;
-  // To an ordinary user /proc shows the namespaces of their own processes only.
-  if (pidNamespaceExists(namespace) || isRunningBelow(pid, startTicks + offset)) {
+  // To an ordinary user /proc shows the namespaces of their own processes only. A container can have
+  // a boot id of its own; where it is another boot, the number of a namespace means nothing.
+  if (
+    isRunningBelow(pid, startTicks + offset) || (!isOfOtherBoot && pidNamespaceExists(namespace))
+  ) {
     return current === undefined
       ? {
         reason: "it was claimed in another PID namespace, such as a container's, and the " +
@@ -172,7 +175,7 @@ function claimedElsewhere(
         hint: "run this in that namespace",
       };
   }
-  if (!hidesProcesses()) return undefined;
+  if (isOfOtherBoot || !hidesProcesses()) return undefined;
   return {
     reason: "it was claimed in another PID namespace, such as a container's, and /proc hides " +
       "whether that still exists",

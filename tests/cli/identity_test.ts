@@ -517,6 +517,26 @@ Deno.test("a claim made in another PID namespace is left to that namespace while
   assertEquals(Deno.readTextFileSync(path), String(Deno.pid));
 });
 
+Deno.test("a claim made below a boot id of its own is left to its PID namespace while its process runs", async () => {
+  using dir = new TempDir();
+  const path = dir.file("web.pid");
+  const boot = dir.write("boot", crypto.randomUUID());
+  // As systemd-nspawn and LXC start a container.
+  await using container = await Running.start("unshare", [
+    ...["--pid", "--fork", "--mount-proc", "--kill-child=SIGKILL", "sh", "-c"],
+    `mount --bind ${boot} /proc/sys/kernel/random/boot_id
+     sleep 600 & ${SIPID} claim --pid $! --pid-file ${path} && echo ready; wait`,
+  ]);
+  const stderr =
+    "it was claimed in another PID namespace, such as a container's, which still exists";
+  const kill = ["kill", "--pid-file", path];
+  expectResult(await sipid(...kill), { code: 1, stderr });
+  expectResult(await sipid("claim", "--pid", "1", "--pid-file", path), { code: 1, stderr });
+  container.kill("SIGKILL");
+  await until(async () => (await sipid(...kill)).code === 0, "the pidfile is stale");
+  assertEquals(readIfExists(path), undefined);
+});
+
 /** Where a container hides what other users run: when the pidfile was written, and what helps. */
 const HIDDEN_PROGRAMS: Record<string, [modified: string, fact: string, hint: string]> = {
   "was running when the pidfile was modified": [
