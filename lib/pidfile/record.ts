@@ -111,7 +111,7 @@ export function writeRecord(
   const [record, temporary] = [recordOf(place), siblingOf(place, "claim.new").at];
   withHint(`cannot write the claim record ${shellQuote(record.path)}`, () => {
     const mode = pidfile.mode & ~(GROUP_WRITE | OTHERS_WRITE);
-    using file = createTemporary(temporary, { mode, gid: pidfile.gid });
+    using file = createForGroup(temporary, mode, pidfile.gid);
     try {
       const [identity, { device, directories, resolved }] = [
         [pid, startTicks, boot, namespace],
@@ -124,6 +124,17 @@ export function writeRecord(
       throw error;
     }
   });
+}
+
+/** The pidfile's group may read it too, where we may give it to that group. */
+function createForGroup(name: string, mode: number, gid: number): Deno.FsFile {
+  try {
+    return createTemporary(name, { mode, gid });
+  } catch (error) {
+    // EINVAL is for a group from outside of the user namespace.
+    if (!["EPERM", "EINVAL"].includes(errnoOf(error) ?? "")) throw error;
+    return createTemporary(name, { mode });
+  }
 }
 
 /** Removes the record, if there is one and it can be removed. */

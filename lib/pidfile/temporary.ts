@@ -3,13 +3,13 @@ import { unlessExists, unlessMissing } from "../errors.ts";
 import { descriptorPath } from "../process/proc.ts";
 
 /**
- * Creates a new file with this mode and group, whatever the umask.
+ * Creates a new file with this mode, whatever the umask, and group, if one is given.
  *
  * @throws what open(2), chmod(2) or chown(2) throws
  */
 export function createTemporary(
   name: string,
-  { mode, gid }: { readonly mode: number; readonly gid: number },
+  { mode, gid }: { readonly mode: number; readonly gid?: number },
 ): Deno.FsFile {
   const wanted = mode & 0o777;
   const create = (): Deno.FsFile =>
@@ -17,12 +17,12 @@ export function createTemporary(
   const file = unlessExists(create) ?? replaceLeftover(name, create);
   try {
     const made = file.statSync();
-    const isAlike = made.gid === gid && ((made.mode ?? 0) & 0o777) === wanted;
-    if (isAlike) return file;
+    const isOfGroup = gid === undefined || made.gid === gid;
+    if (isOfGroup && ((made.mode ?? 0) & 0o777) === wanted) return file;
     // By its descriptor: another user may have put a symlink at its name.
     const descriptor = descriptorPath(file);
     if (descriptor === undefined) throw new Error("its descriptor cannot be found");
-    if (made.gid !== gid) Deno.chownSync(descriptor, null, gid);
+    if (!isOfGroup) Deno.chownSync(descriptor, null, gid);
     Deno.chmodSync(descriptor, wanted); // narrowed by the umask
     return file;
   } catch (error) {

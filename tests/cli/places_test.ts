@@ -2,6 +2,7 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { inNamespace, onTmpfs } from "../namespaces.ts";
 import {
+  AS_NOBODY,
   asNobody,
   exists,
   expectResult,
@@ -9,6 +10,7 @@ import {
   NOBODY,
   readIfExists,
   run,
+  Running,
   SIPID,
   sipid,
   TempDir,
@@ -151,6 +153,24 @@ Deno.test("claim keeps group and mode of the pidfile under umask 077, and the re
   expectResult(await asNobody(SIPID, ["status", "--pid-file", path, "--exec", "/bin/true"]), {
     code: 0,
   });
+});
+
+Deno.test("claim records the process in a pidfile of a group that the user is not in", async () => {
+  using dir = new TempDir();
+  await using job = await Running.start("sh", [
+    ...["-c", `echo ready; exec ${AS_NOBODY.join(" ")} sleep 600`],
+  ]);
+  const path = dir.write("web.pid", "2147483647");
+  Deno.chmodSync(dir.path, 0o755);
+  if (Deno.uid() === 0) {
+    Deno.chownSync(dir.path, NOBODY, NOBODY);
+    Deno.chownSync(path, NOBODY, 0);
+  }
+  const { gid } = Deno.statSync(path);
+  const claim = ["claim", "--pid", String(job.pid), "--pid-file", path];
+  expectResult(await asNobody(SIPID, claim), { code: 0, stderr: "" });
+  assertEquals(names(dir), [".web.pid.claim", "web.pid"]);
+  assertEquals(Deno.statSync(path).gid, gid);
 });
 
 for (const name of [".web.pid.new", ".web.pid.claim.new", ".web.pid.claim"]) {
