@@ -140,7 +140,7 @@ export function readStat({ directory }: Pick<Process, "directory">): Stat | unde
 }
 
 const STATES: Readonly<Record<string, string>> = {
-  D: "in uninterruptible sleep, waiting for a device or a file server",
+  D: "in uninterruptible sleep, waiting for a device or a file server, or frozen with its cgroup",
   T: "stopped",
   t: "stopped by a debugger",
   Z: "a zombie whose other threads are running",

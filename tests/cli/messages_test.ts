@@ -947,7 +947,8 @@ const UNPROVOKED: Readonly<Record<string, string>> = {
   "invalid certificate: $1": "whatever the TLS library will report besides the known reasons",
   "…it no longer exists": "takes a pidfile that is removed between two system calls",
   "in a hidden state": "takes a process that survives SIGKILL and that /proc hides",
-  "in uninterruptible sleep, waiting for a device or a file server": "takes a broken device",
+  "in uninterruptible sleep, waiting for a device or a file server, or frozen with its cgroup":
+    "takes a broken device",
   "a zombie whose other threads are running": "takes a broken device, and threads that wait for it",
   "is not the one that was claimed, which ran before a reboot": "see identity_test.ts",
   "it started when the claimed process did, though /proc shows another boot id":
