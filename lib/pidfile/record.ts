@@ -24,6 +24,7 @@ import type { FileStat } from "./pidfile.ts";
 import { type Place, siblingOf, type Spot } from "./place.ts";
 import { openRegularFile, readBytes, writeBytes } from "./regular_file.ts";
 import { createTemporary, removeTemporary } from "./temporary.ts";
+import { isOurs } from "./walk.ts";
 
 /** What a record says about its pidfile. */
 export interface ClaimRecord {
@@ -49,8 +50,8 @@ function recordOf(pidfile: Spot): Spot {
 
 /**
  * Reads the record of a pidfile; returns undefined if there is none, if it has another owner than
- * root and the pidfile, or if others could have changed it. Root's counts also where the pidfile
- * alone was given to the service's user. Those who can write the pidfile too, as after chmod -R g+w,
+ * root, ourselves and the pidfile, or if others could have changed it. Root's counts also where the
+ * pidfile alone was given to the service's user, and our own where it was left to its owner. Those who can write the pidfile too, as after chmod -R g+w,
  * name its process anyway; but where the claim was made, they do not prove.
  *
  * @throws {CommandError} a shortage or a broken device keeps it from being read
@@ -65,7 +66,7 @@ export async function readRecord(
     using file = opened.file;
     const { uid, gid, mode, nlink } = file.statSync();
     const writers = (mode ?? 0) & (GROUP_WRITE | OTHERS_WRITE);
-    const isForeign = (uid !== pidfile.uid && uid !== 0) || nlink !== 1 ||
+    const isForeign = (uid !== pidfile.uid && !isOurs(uid ?? 0)) || nlink !== 1 ||
       (writers & ~pidfile.mode) !== 0 || (writers !== 0 && gid !== pidfile.gid);
     if (isForeign) return undefined;
     const bytes = readBytes(file, MAX_RECORD_BYTES);

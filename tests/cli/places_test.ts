@@ -173,6 +173,22 @@ Deno.test("claim records the process in a pidfile of a group that the user is no
   assertEquals(Deno.statSync(path).gid, gid);
 });
 
+Deno.test("a user's record counts for them in a pidfile of root's that their group can write", async () => {
+  using dir = new TempDir();
+  await using job = await Running.start("sh", [
+    ...["-c", `echo ready; exec ${AS_NOBODY.join(" ")} sleep 600`],
+  ]);
+  const path = dir.write("web.pid", "2147483647");
+  Deno.chmodSync(path, 0o664);
+  Deno.chmodSync(dir.path, 0o775);
+  if (Deno.uid() === 0) { for (const it of [path, dir.path]) Deno.chownSync(it, 0, NOBODY); }
+  const claim = ["claim", "--pid", String(job.pid), "--pid-file", path];
+  expectResult(await asNobody(SIPID, claim), { code: 0 });
+  // By the record: /bin/true would not match.
+  const status = ["status", "--pid-file", path, "--exec", "/bin/true"];
+  expectResult(await asNobody(SIPID, status), { code: 0 });
+});
+
 for (const name of [".web.pid.new", ".web.pid.claim.new", ".web.pid.claim"]) {
   Deno.test(`a directory with the name ${name} does not keep a claim from being made`, async () => {
     using dir = new TempDir();
