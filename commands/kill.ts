@@ -161,10 +161,11 @@ async function remove(
     return mayRun(verdict) ? "changed" : error;
   });
   if (outcome instanceof LockedElsewhere) {
-    if (found.kind === "empty") {
+    // A service may be starting that writes its PID under the lock.
+    if (fact !== undefined) {
       throw new CommandError(`${prefix}nothing was signalled: ${outcome.message}`);
     }
-    info(`${prefix}kept ${name}: ${outcome.fact}; a later claim or kill replaces it`);
+    info(`kept ${name}: ${outcome.fact}; a later claim or kill replaces it`);
     return undefined;
   }
   if (outcome === "removed" || outcome === "emptied") {

@@ -118,7 +118,7 @@ export function judge(named: Named, exec: string | undefined): Verdict {
   if (isLate && !mayBeHere(recorded)) return verdict;
   const hint = isLate && exec === undefined
     ? `${REMOVE_IF_STOPPED}, or give --exec PATH`
-    : REMOVE_IF_STOPPED;
+    : `${REMOVE_IF_STOPPED}; if that process is the service, remove the claim record`;
   const reason = "the claim record names another process with this PID, and the pidfile was " +
     "modified, replaced or copied after that claim";
   return { ...unclear(process, reason, hint), isNewcomer: true };

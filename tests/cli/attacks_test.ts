@@ -424,7 +424,7 @@ testAsRoot("locked files that take a pidfile's place in turn do not hold root up
       echo "$command: exit $status"
     done`,
   );
-  assertMatch(stdout, /^claim .*: exit 1\nkill: exit 0\n$/, stderr);
+  assertMatch(stdout, /^claim .*: exit 1\nkill: exit 1\n$/, stderr);
   assertEquals(stderr.match(/another process is locking web\.pid/g)?.length, 2, stderr);
 });
 

@@ -265,7 +265,7 @@ const ROWS: readonly Row[] = [
     seen: UNCLEAR,
     reports: [
       /already exists: .*; but the claim record names another process with this PID, and the pidfile was modified, replaced or copied after that claim; if/,
-      /copied after that claim; nothing was signalled; if the service is not running, remove/,
+      /copied after that claim; nothing was signalled; if the service is not running, remove the pidfile; if that process is the service, remove the claim record$/m,
       /^unknown: .*the claim record names another process with this PID/,
       /warning: .*the claim record names another process[^]*healthcheck unhealthy/,
     ],
@@ -294,10 +294,10 @@ const ROWS: readonly Row[] = [
     options: "--exec /bin/sleep",
     seen: UNCLEAR,
     reports: [
-      /copied after that claim; if the service is not running, remove the pidfile\n$/,
-      /nothing was signalled; if the service is not running, remove the pidfile\n$/,
+      /copied after that claim; if the service is not running, remove the pidfile; if that process is the service, remove the claim record\n$/,
+      /nothing was signalled; if the service is not running, remove the pidfile; if .*\n$/,
       /^unknown: .*copied after that claim/,
-      /warning: .*copied after that claim; .*remove the pidfile\n[^]*healthcheck unhealthy/,
+      /warning: .*copied after that claim; .*remove the claim record\n[^]*healthcheck unhealthy/,
     ],
   },
   {

@@ -169,17 +169,19 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
     ],
     [
       "sipid kill --pid-file locked.pid",
-      "sipid kill: locked.pid: process 2147483647 is not running; kept locked.pid: another process is locking locked.pid: process PID (sleep) of root; a later claim or kill replaces it",
-    ],
-    [
-      "flock empty.pid sipid kill --pid-file empty.pid",
-      "sipid kill: empty.pid: is empty; nothing was signalled: another process is locking empty.pid: process PID (sleep) of root; wait for it to exit, or find it with: fuser -v empty.pid",
+      "sipid kill: locked.pid: process 2147483647 is not running; nothing was signalled: another process is locking locked.pid: process PID (sleep) of root; wait for it to exit, or find it with: fuser -v locked.pid",
     ],
     [
       "sipid kill --pid-file web.pid",
       "sipid kill: sent SIGTERM to process PID (sleep)",
       "sipid kill: process PID (sleep) exited after 5ms",
       "sipid kill: removed web.pid",
+    ],
+    [
+      "flock web.pid sipid kill --pid-file web.pid",
+      "sipid kill: sent SIGTERM to process PID (sleep)",
+      "sipid kill: process PID (sleep) exited after 5ms",
+      "sipid kill: kept web.pid: another process is locking web.pid: process PID (sleep) of root; a later claim or kill replaces it",
     ],
     [
       "sipid kill --pid-file web.pid --exec /bin/true",
@@ -977,6 +979,7 @@ const UNPROVOKED: Readonly<Record<string, string>> = {
   "run this where /proc/sys/kernel/random/boot_id can be read": "see identity_test.ts",
   "if the service is not running, remove the pidfile": "see identity_test.ts",
   "…, or give --exec PATH": "the end of the former",
+  "…; if that process is the service, remove the claim record": "the same",
   "…: its symlink … is owned by …, who could lead it elsewhere; use a path without it":
     "see attacks_test.ts",
   "its start time is hidden": "see identity_test.ts",
