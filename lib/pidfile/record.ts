@@ -49,10 +49,11 @@ function recordOf(pidfile: Spot): Spot {
 }
 
 /**
- * Reads the record of a pidfile; returns undefined if there is none, if it has another owner than
- * root, ourselves and the pidfile, or if others could have changed it. Root's counts also where the
- * pidfile alone was given to the service's user, and our own where it was left to its owner. Those who can write the pidfile too, as after chmod -R g+w,
- * name its process anyway; but where the claim was made, they do not prove.
+ * Reads the record of a pidfile; returns undefined if there is none, if its owner is neither root,
+ * nor ourselves, nor the pidfile's, or if others could have changed it. Root's counts also where the
+ * pidfile alone was given to the service's user, and our own where it was left to its owner. Those
+ * who can write the pidfile too, as after chmod -R g+w, name its process anyway; but where the claim
+ * was made, they do not prove.
  *
  * @throws {CommandError} a shortage or a broken device keeps it from being read
  */
