@@ -14,12 +14,15 @@
  * Why not a symlink: its owner and its text are read by two system calls. In a directory that
  * another user can write, a symlink of root's and one of their own can trade places in between. An
  * open file stays the same one.
+ *
+ * Nobody may write it, its owner included: a log that root has opened for a service is root's too,
+ * and contains what the service writes; only its owner can change its mode to that of a record.
  */
 import { errnoOf, toCommandError, withHint } from "../errors.ts";
 import type { Identity } from "../process/identity.ts";
 import { parsePid } from "../process/pid.ts";
 import { shellQuote } from "../shell_quote.ts";
-import { GROUP_WRITE, OTHERS_WRITE } from "./modes.ts";
+import { GROUP_WRITE, OTHERS_WRITE, OWNER_WRITE } from "./modes.ts";
 import type { FileStat } from "./pidfile.ts";
 import { type Place, siblingOf, type Spot } from "./place.ts";
 import { openRegularFile, readBytes, writeBytes } from "./regular_file.ts";
@@ -83,8 +86,8 @@ export async function readRecord(
       isCurrent: isTimeOf(pidfile.mtime ?? 0, Number(mtime)),
       // The path alone is not enough: in another mount namespace, or below another root directory,
       // it leads to another one.
-      isByThisPath: writers === 0 && claimed === place.resolved &&
-        areSame(directories, place.directories),
+      isByThisPath: writers === 0 && ((mode ?? 0) & OWNER_WRITE) === 0 &&
+        claimed === place.resolved && areSame(directories, place.directories),
       // By another path it can be the same directory, as below another root directory; and a
       // restored directory has the same path.
       original: claimed === place.resolved ||
@@ -112,7 +115,7 @@ export function writeRecord(
 ): void {
   const [record, temporary] = [recordOf(place), siblingOf(place, "claim.new").at];
   withHint(`cannot write the claim record ${shellQuote(record.path)}`, () => {
-    const mode = pidfile.mode & ~(GROUP_WRITE | OTHERS_WRITE);
+    const mode = pidfile.mode & ~(OWNER_WRITE | GROUP_WRITE | OTHERS_WRITE);
     using file = createForGroup(temporary, mode, pidfile.gid);
     try {
       const [identity, { device, directories, resolved }] = [
