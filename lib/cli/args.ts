@@ -61,7 +61,8 @@ export function parse(
  * values that begin with a dash, and all of Go's words for true and false. `--` goes before the
  * first operand, so that nothing after it is taken for a flag or a number.
  *
- * @throws {UsageError} a flag is unknown; parseArgs would read --no-quiet=1 as --quiet=1
+ * @throws {UsageError} a value is missing, or a flag unknown; parseArgs would read --no-quiet=1 as
+ *   --quiet=1
  */
 function rewrite(flags: Flags, args: readonly string[]): string[] {
   const words: string[] = [];
@@ -72,22 +73,40 @@ function rewrite(flags: Flags, args: readonly string[]): string[] {
     if (!arg.startsWith("-") || arg === "-") return [...words, "--", ...args.slice(i)];
     const [, typed, value] = /^(--?[^=]*)(?:=(.*))?$/s.exec(arg)!;
     const [name, flag] = findFlag(flags, typed!);
-    if (flag.placeholder !== undefined) words.push(`--${name}=${value ?? args[++i] ?? ""}`);
-    else if (value === undefined) words.push(`--${name}`);
+    if (flag.placeholder !== undefined) {
+      words.push(`--${name}=${value ?? valueFrom(flags, name, args[++i] ?? "")}`);
+    } else if (value === undefined) words.push(`--${name}`);
     else words.push(`--${name}=${parseValue(name, flag, value)}`);
   }
   return words;
 }
 
+/**
+ * Returns the word after a flag as its value. Unlike in Go, another flag is not a value, unless
+ * after an equals sign: `sipid kill --pid-file $UNSET --group` would find no pidfile of that name,
+ * and succeed.
+ *
+ * @throws {UsageError} the word is a flag, or `--`
+ */
+function valueFrom(flags: Flags, name: string, word: string): string {
+  if (word === "--" || matchFlag(flags, word.replace(/=.*/s, "")) !== undefined) {
+    throw new UsageError(`missing value for --${name}`);
+  }
+  return word;
+}
+
 /** Finds the flag for `--name`, `-name` or `-letter`. */
 function findFlag(flags: Flags, typed: string): readonly [string, Flag<unknown>] {
-  const all = Object.entries(flags);
-  const found = all.find(([name, { letter }]) =>
+  const found = matchFlag(flags, typed);
+  if (found !== undefined) return found;
+  const known = Object.keys(flags).map((name) => `--${name}`);
+  throw new UsageError(`unknown flag ${typed}`, { typed: typed.replace(/^-+/, "--"), known });
+}
+
+function matchFlag(flags: Flags, typed: string): readonly [string, Flag<unknown>] | undefined {
+  return Object.entries(flags).find(([name, { letter }]) =>
     typed === `--${name}` || typed === `-${name}` || typed === `-${letter}`
   );
-  if (found !== undefined) return found;
-  const known = all.map(([name]) => `--${name}`);
-  throw new UsageError(`unknown flag ${typed}`, { typed: typed.replace(/^-+/, "--"), known });
 }
 
 function valueOf(name: string, flag: Flag<unknown>, given: readonly string[]): unknown {

@@ -110,9 +110,9 @@ Deno.test("a word that resembles nothing gets no suggestion", async () => {
   expectResult(await sipid("help", "stop"), { code: 2, stderr: "pidproxy, help, completions\n" });
 });
 
-Deno.test("--help after a flag that takes a value is that value", async () => {
+Deno.test("a flag is a value only after an equals sign", async () => {
   using dir = new TempDir();
-  const args = ["claim", "--pid", "17", "--pid-file", "--help"];
+  const args = ["claim", "--pid", "17", "--pid-file=--help"];
   expectResult(await run(SIPID, args, { cwd: dir.path }), { code: 0, stdout: "" });
   assertEquals(Deno.readTextFileSync(dir.file("--help")), "17");
 });
@@ -161,6 +161,9 @@ const WRONG: [string[], string][] = [
   [["claim", "--pid-file", "web.pid", "--pid"], "missing value for --pid"],
   [["claim", "--pid-file", "web.pid", "--pid="], "missing value for --pid"],
   [["claim", "--pid", "17", "--pid-file", ""], "missing value for --pid-file"],
+  [["kill", "--pid-file", "--show-stacks"], "missing value for --pid-file"],
+  [["wait-until-gone", "--pid-file", "--timeout=1s"], "missing value for --pid-file"],
+  [["wait-until-healthy", "--pid-file", "--", "true"], "missing value for --pid-file"],
   [["claim", "--pid", "17", "--pid-file", "web.pid", "--force"], "unknown flag --force"],
   [["claim", "--pid", "17", "--pid-file", "web.pid", "--no-quiet=1"], "unknown flag --no-quiet"],
   [["claim", "--pid", "17", "--pid-file", "web.pid", "--__proto__", "x"], "unknown flag"],

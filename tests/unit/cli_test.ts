@@ -42,8 +42,9 @@ Deno.test("parse() returns each flag's value, its default, or undefined", () => 
 
 Deno.test("parse() accepts Go's single dash and values that begin with a dash", () => {
   assertEquals(parse("-count", "-5", "-size=4"), { ...EXPECTED, count: -5, size: 4 });
-  assertEquals(parse("--count", "1", "--name", "--loud"), { ...EXPECTED, name: "--loud" });
-  assertEquals(parse("--count", "1", "--name", "--"), { ...EXPECTED, name: "--" });
+  assertEquals(parse("--count", "1", "--name", "--lou"), { ...EXPECTED, name: "--lou" });
+  assertEquals(parse("--count", "1", "--name=--loud"), { ...EXPECTED, name: "--loud" });
+  assertEquals(parse("--count", "1", "--name=--"), { ...EXPECTED, name: "--" });
   assertEquals(parse("--count", "1", "--name", "a\n-b="), { ...EXPECTED, name: "a\n-b=" });
 });
 
@@ -78,6 +79,12 @@ Deno.test("parse() says what is wrong", () => {
     [["--count"], "missing value for --count"],
     [["--count="], "missing value for --count"],
     [["--count", ""], "missing value for --count"],
+    // The value was a variable that is not set.
+    [["--count", "1", "--name", "--loud"], "missing value for --name"],
+    [["--count", "1", "--name", "-size=4"], "missing value for --name"],
+    [["--count", "1", "--name", "-q"], "missing value for --name"],
+    [["--count", "1", "--name", "--help"], "missing value for --name"],
+    [["--count", "1", "--name", "--"], "missing value for --name"],
     [["--count", "x"], 'invalid --count "x": expected a number'],
     [["--count", "x", "--count", "1"], 'invalid --count "x": expected a number'],
     [["--count", "1", "--add", "1", "--add", "x"], 'invalid --add "x": expected a number'],
@@ -115,7 +122,7 @@ Deno.test("parse() shows the redacted text of an invalid value", () => {
 Deno.test("parse() finds --help and -h among other flags, whatever is missing", () => {
   assertEquals(parse("--help"), { help: true });
   assertEquals(parse("--loud", "-h"), { help: true });
-  assertEquals(parse("--count", "1", "--name", "--help").name, "--help");
+  assertEquals(parse("--count", "1", "--name=--help").name, "--help");
 });
 
 Deno.test("parse() leaves everything from the first operand on as it is", () => {
