@@ -40,7 +40,7 @@ export const claim: Definition = command({
     2: "wrong usage",
   },
   examples: [
-    "sipid claim --pid $$ --pid-file /var/vcap/sys/run/web/web.pid",
+    "sipid claim --pid $$ --pid-file /var/vcap/sys/run/web/web.pid || exit 1",
     "exec chpst -u vcap:vcap /var/vcap/packages/web/bin/web",
   ],
   async run({ pid, "pid-file": path, exec }) {
