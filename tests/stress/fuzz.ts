@@ -139,6 +139,9 @@ async function rewritten(dir: string, times: number): Promise<Row> {
   };
 }
 
+/** One run in a hundred, the kernel maps 24 MB more of the program's own file than it needs. */
+const PEAK_RUNS = 5;
+
 async function hugeFile(dir: string): Promise<Row> {
   const small = Deno.makeTempFileSync({ dir });
   Deno.writeTextFileSync(small, "x");
@@ -147,9 +150,13 @@ async function hugeFile(dir: string): Promise<Row> {
   file.truncateSync(2 ** 30);
   const peaks = [];
   for (const path of [small, huge]) {
-    const { code, peak, stderr } = await peakOf(["kill", "--pid-file", path]);
-    if (code !== 1) broken("what is not a PID is rejected", { path, code, stderr });
-    peaks.push(peak);
+    const runs = [];
+    for (let run = 1; run <= PEAK_RUNS; run++) {
+      const { code, peak, stderr } = await peakOf(["kill", "--pid-file", path]);
+      if (code !== 1) broken("what is not a PID is rejected", { path, code, stderr });
+      runs.push(peak);
+    }
+    peaks.push(Math.min(...runs));
   }
   if (peaks[1]! > peaks[0]! + 8_192) broken("memory does not grow with the file", peaks);
   return {
