@@ -1,7 +1,5 @@
 /** Permission bits of files. Source: inode(7). */
 
-/** Its owner may write it. */
-export const OWNER_WRITE = 0o200;
 /** Its group may write it. */
 export const GROUP_WRITE = 0o020;
 /** Every user may write it. */

@@ -13,16 +13,15 @@
  *
  * Why not a symlink: its owner and its text are read by two system calls. In a directory that
  * another user can write, a symlink of root's and one of their own can trade places in between. An
- * open file stays the same one.
- *
- * Nobody may write it, its owner included: a log that root has opened for a service is root's too,
- * and contains what the service writes; only its owner can change its mode to that of a record.
+ * open file stays the same one. It can be written, though: a log that root has opened for a service
+ * is root's too, and has the service's text, and a record moved to the log's name becomes one. So
+ * the claim seals it with a modification time that only its owner can set.
  */
 import { errnoOf, toCommandError, withHint } from "../errors.ts";
 import type { Identity } from "../process/identity.ts";
 import { parsePid } from "../process/pid.ts";
 import { shellQuote } from "../shell_quote.ts";
-import { GROUP_WRITE, OTHERS_WRITE, OWNER_WRITE } from "./modes.ts";
+import { GROUP_WRITE, OTHERS_WRITE } from "./modes.ts";
 import type { FileStat } from "./pidfile.ts";
 import { type Place, siblingOf, type Spot } from "./place.ts";
 import { openRegularFile, readBytes, writeBytes } from "./regular_file.ts";
@@ -43,6 +42,9 @@ export interface ClaimRecord {
 
 /** A longer file is not a record: PATH_MAX, an inode for each directory of it, and four numbers. */
 const MAX_RECORD_BYTES = 4_096 + 2_048 * "18446744073709551615:".length + 256;
+
+/** The modification time of a record, in milliseconds since 1970: whoever writes to it changes it. */
+const SEAL = 0;
 
 /** What keeps a record from being read although it is there: without it, time would decide. */
 const UNREADABLE = ["EMFILE", "ENFILE", "ENOMEM", "EIO"];
@@ -68,12 +70,13 @@ export async function readRecord(
     const opened = await openRegularFile(recordOf(place));
     if (opened === undefined) return undefined;
     using file = opened.file;
-    const { uid, gid, mode, nlink } = file.statSync();
+    const bytes = readBytes(file, MAX_RECORD_BYTES);
+    // After the text: who writes to the file meanwhile has changed its time.
+    const { uid, gid, mode, nlink, mtime: written } = file.statSync();
     const writers = (mode ?? 0) & (GROUP_WRITE | OTHERS_WRITE);
     const isForeign = (uid !== pidfile.uid && !isOurs(uid ?? 0)) || nlink !== 1 ||
       (writers & ~pidfile.mode) !== 0 || (writers !== 0 && gid !== pidfile.gid);
     if (isForeign) return undefined;
-    const bytes = readBytes(file, MAX_RECORD_BYTES);
     const fields =
       /^(\d+) (-1|\d+(?:\.\d+)?) ([0-9a-f-]{36}) (\d+) (\d+) ([\d:]+) (-?\d+) (\/[^]*)$/
         .exec(new TextDecoder().decode(bytes));
@@ -86,7 +89,7 @@ export async function readRecord(
       isCurrent: isTimeOf(pidfile.mtime ?? 0, Number(mtime)),
       // The path alone is not enough: in another mount namespace, or below another root directory,
       // it leads to another one.
-      isByThisPath: writers === 0 && ((mode ?? 0) & OWNER_WRITE) === 0 &&
+      isByThisPath: writers === 0 && written?.getTime() === SEAL &&
         claimed === place.resolved && areSame(directories, place.directories),
       // By another path it can be the same directory, as below another root directory; and a
       // restored directory has the same path.
@@ -115,7 +118,7 @@ export function writeRecord(
 ): void {
   const [record, temporary] = [recordOf(place), siblingOf(place, "claim.new").at];
   withHint(`cannot write the claim record ${shellQuote(record.path)}`, () => {
-    const mode = pidfile.mode & ~(OWNER_WRITE | GROUP_WRITE | OTHERS_WRITE);
+    const mode = pidfile.mode & ~(GROUP_WRITE | OTHERS_WRITE);
     using file = createForGroup(temporary, mode, pidfile.gid);
     try {
       const [identity, { device, directories, resolved }] = [
@@ -123,12 +126,22 @@ export function writeRecord(
         place,
       ];
       writeBytes(file, [...identity, device, directories, pidfile.mtime ?? 0, resolved].join(" "));
+      seal(file);
       Deno.renameSync(temporary, record.at);
     } catch (error) {
       removeTemporary(temporary);
       throw error;
     }
   });
+}
+
+/** Gives a record the time that it keeps until somebody writes to it. */
+function seal(file: Deno.FsFile): void {
+  try {
+    file.utimeSync(new Date(), new Date(SEAL));
+  } catch {
+    // A file system without such times: the record means its process, and proves no place.
+  }
 }
 
 /** The pidfile's group may read it too, where we may give it to that group. */

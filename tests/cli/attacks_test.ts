@@ -301,25 +301,31 @@ while True: syscall(${RENAMEAT2}, -100, b".web.pid.claim", -100, b"other", 2)' &
   },
 );
 
-testAsRoot("a log that root has opened for a service does not prove a claim", async () => {
-  using dir = new TempDir();
-  const { stdout, stderr } = await inPidNamespace(
-    dir,
-    `
+for (const [log, arrange] of [["a log", ""], ["a record", "attacker mv .web.pid.claim err.log"]]) {
+  testAsRoot(
+    `${log} that root has opened as the log of a service does not prove a claim`,
+    async () => {
+      using dir = new TempDir();
+      const { stdout, stderr } = await inPidNamespace(
+        dir,
+        `
     ${SHARED_DIR}
+    cp .web.pid.claim text; ${arrange}
     spawn # root's, which nobody claimed
     attacker sh -c '
       printf %s "$1" >&3; mv -f out.log web.pid
-      claim=$(sed "s/^[0-9]* [0-9]*/$1 $2/; s/ [0-9]\\{13\\} / $(stat -c %.3Y web.pid | tr -d .) /" .web.pid.claim)
-      printf %s "$claim" >&4; mv -f err.log .web.pid.claim' \
+      claim=$(sed "s/^[0-9]* [0-9]*/$1 $2/; s/ [0-9]\\{13\\} / $(stat -c %.3Y web.pid | tr -d .) /" text)
+      ${PYTHON} -c "import os; os.ftruncate(4, 0)"; printf %s "$claim" >&4; mv -f err.log .web.pid.claim' \
       - $pid $(cut -d' ' -f22 /proc/$pid/stat) 3>>out.log 4>>err.log
     sipid status --pid-file "$PWD/web.pid" | cut -d' ' -f1,2; echo $pid
     status=0; sipid kill --pid-file "$PWD/web.pid" || status=$?
     seen kill $status`,
+      );
+      assertMatch(stdout, /^running (\d+)\n\1\nkill: exit 1, running, named\n$/, stderr);
+      assertMatch(stderr, /can be replaced by group nogroup/);
+    },
   );
-  assertMatch(stdout, /^running (\d+)\n\1\nkill: exit 1, running, named\n$/, stderr);
-  assertMatch(stderr, /can be replaced by group nogroup/);
-});
+}
 
 /** A lease, which the kernel breaks only after 45 s. */
 const LEASE = `

@@ -136,6 +136,16 @@ for (const errno of ["EMFILE", "ENFILE", "ENOMEM", "EIO"]) {
   });
 }
 
+Deno.test("claim makes a record where a file's time cannot be set", async () => {
+  using dir = new TempDir();
+  await using job = new Job();
+  const args = ["claim", "--pid", String(job.pid), "--pid-file", dir.file("web.pid")];
+  const { result, log } = await traced(dir, ["-e", "inject=utimensat:error=ENOSYS"], args);
+  expectResult(result, { code: 0, stderr: "" });
+  assertMatch(log, /utimensat\(.*INJECTED/);
+  assertMatch(Deno.readTextFileSync(dir.file(".web.pid.claim")), new RegExp(`^${job.pid} `));
+});
+
 Deno.test("kill works if /proc hides the processes of other users", async () => {
   using dir = new TempDir();
   const nobody = AS_NOBODY.join(" ");

@@ -722,7 +722,6 @@ Deno.test("a process whose start is the claimed one's only by a time namespace's
   // What is recorded started 7 s later, which a namespace 7 s ahead makes look the same.
   const record = dir.file(".web.pid.claim");
   const text = Deno.readTextFileSync(record).replace(` ${ticks} `, ` ${ticks + 700} `);
-  Deno.chmodSync(record, 0o644);
   Deno.writeTextFileSync(record, text);
   const [program = "", ...words] = inTime(7);
   expectResult(await run(program, [...words, SIPID, "kill", "--pid-file", path]), {
@@ -740,7 +739,6 @@ Deno.test("between time namespaces that differ by a fraction of a tick a claim i
   // CRIU sets nanoseconds, unshare(1) only seconds: the claim is made to come from such a clock.
   const record = dir.file(".web.pid.claim");
   const text = Deno.readTextFileSync(record).replace(/^(\d+ \d+) /, "$1.25 ");
-  Deno.chmodSync(record, 0o644);
   Deno.writeTextFileSync(record, text);
   expectResult(await sipid("kill", "--pid-file", path), {
     code: 1,

@@ -146,7 +146,7 @@ Deno.test("claim keeps group and mode of the pidfile under umask 077, and the re
     code: 0,
     stderr: Deno.uid() === 0 ? `${path}: can be written by others than its owner (mode 0664)` : "",
   });
-  for (const [file, mode] of [[path, 0o664], [dir.file(".web.pid.claim"), 0o444]] as const) {
+  for (const [file, mode] of [[path, 0o664], [dir.file(".web.pid.claim"), 0o644]] as const) {
     const info = Deno.statSync(file);
     assertEquals([info.mode! & 0o7777, info.gid], [mode, gid], file);
   }
