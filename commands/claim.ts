@@ -117,9 +117,11 @@ function findConflict(
   const facts = `${process.program ?? "its program is hidden"}, ${runningSince(process)}`;
   if (isItself) return `${named} is already in the pidfile: ${facts}; there is nothing to claim`;
   const option = exec === undefined ? "" : ` --exec ${shellQuote(exec)}`;
+  const stop = process.pid === 1
+    ? "remove the pidfile if it is from another machine or container"
+    : `stop it first: sipid kill --pid-file ${shellQuote(path)}${option}`;
   return verdict.kind === "own"
-    ? `${named} already exists: ${facts}; ` +
-      `stop it first: sipid kill --pid-file ${shellQuote(path)}${option}`
+    ? `${named} already exists: ${facts}; ${stop}`
     : `${named} already exists: ${facts}; but ${verdict.reason}; ${verdict.hint}`;
 }
 

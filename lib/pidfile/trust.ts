@@ -45,7 +45,8 @@ export function findDistrust(
   if (target.pid === 1) {
     return {
       fact: `${shellQuote(path)}: names ${describe(target)}, which is never signalled`,
-      hint: "stop the machine or the container instead",
+      hint: "stop the machine or the container instead, or remove the pidfile if it is from " +
+        "another one",
     };
   }
   if (state.kind === "missing" || isRootsAlone(state)) return undefined;

@@ -161,6 +161,18 @@ Deno.test("claim fails while the process in the file is running, and names it", 
   assertEquals(Deno.readTextFileSync(path), `${holder.pid}\n`);
 });
 
+Deno.test("claim does not advise to kill PID 1, which the pidfile of another container can name", async () => {
+  using dir = new TempDir();
+  const path = dir.write("web.pid", "1");
+  expectResult(await claim(PID, path), {
+    code: 1,
+    stderr: [
+      `process 1 (${path}) already exists`,
+      "; remove the pidfile if it is from another machine or container\n",
+    ],
+  });
+});
+
 Deno.test("claim prints when a process started, to about a second", async () => {
   using dir = new TempDir();
   const before = Date.now();

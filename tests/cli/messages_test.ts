@@ -222,7 +222,7 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
     ],
     [
       "echo 1 >init.pid; $AS_ROOT sipid kill --pid-file init.pid",
-      "sipid kill: init.pid: names process PID (sleep), which is never signalled; process PID (sleep) was not signalled; stop the machine or the container instead",
+      "sipid kill: init.pid: names process PID (sleep), which is never signalled; process PID (sleep) was not signalled; stop the machine or the container instead, or remove the pidfile if it is from another one",
     ],
     [
       "chmod 666 web.pid; $AS_ROOT sipid kill --pid-file web.pid",
@@ -876,6 +876,7 @@ const WRONG_USAGE: readonly Message[] = [
 
 /** Messages that take more than a script. The test named here asserts each as a whole. */
 const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
+  "cli/claim_test.ts": ["remove the pidfile if it is from another machine or container"],
   "cli/command_line_test.ts": ["waiting 0.ds of 1s: connection refused"],
   "cli/faults_test.ts": ["already exists: its program is hidden", "when it started is hidden"],
   "cli/identity_test.ts": ["(${path}) already exists: ${reason}; ${hint}"],
