@@ -10,6 +10,8 @@ import { type Component, isFixed, Steps } from "./walk.ts";
 export interface Way {
   /** From the root, with the symlinks to its directory resolved. */
   readonly resolved: string;
+  /** From the root, with the symlinks that the user gave. */
+  readonly absolute: string;
   /**
    * The inodes of the directories from the outermost one on that others can put another entry into;
    * of the last one, if there is none. They are joined by colons.
@@ -81,6 +83,7 @@ export function findPlace(path: string, purpose: Purpose): Place | undefined {
       directories: stack.slice(stack.findLastIndex(({ isFixed }) => isFixed))
         .map(({ ino }) => ino ?? 0).join(":"),
       device: end.dev,
+      absolute: absolute.replace(/(\/\.?)+(?=\/)/g, ""),
       resolved: `${end.path.replace(/\/$/, "")}/${absolute.slice(name)}`,
       components: steps.components,
       [Symbol.dispose]: () => steps.close(),

@@ -91,9 +91,9 @@ export async function readRecord(
       // it leads to another one.
       isByThisPath: writers === 0 && written?.getTime() === SEAL &&
         claimed === place.resolved && areSame(directories, place.directories),
-      // By another path it can be the same directory, as below another root directory; and a
-      // restored directory has the same path.
-      original: claimed === place.resolved ||
+      // By another path it can be the same directory, as below another root directory; a restored
+      // directory has the same path; and one that was moved to another disk may have left a symlink.
+      original: claimed === place.resolved || claimed === place.absolute ||
           (lastOf(directories) === lastOf(place.directories) && Number(device) === place.device)
         ? undefined
         : claimed,

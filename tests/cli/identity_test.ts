@@ -460,6 +460,17 @@ Deno.test("a claim counts in its directory after that was copied and put back", 
   assertEquals((await inPidNamespace(dir, script)).stdout, "stopped\n");
 });
 
+Deno.test("a claim counts by its path after its directory was moved to a disk behind a symlink", async () => {
+  using dir = new TempDir();
+  const script = `
+    spawn; mkdir run; sipid claim --pid $pid --pid-file run/web.pid
+    cp -a run disk; rm -r run; ln -s disk run
+    sipid kill --pid-file disk/web.pid || echo refused
+    sipid kill --pid-file ./run//web.pid; is_running $pid || echo stopped`;
+  const { stdout, stderr } = await inPidNamespace(dir, script);
+  assertEquals(stdout, "refused\nstopped\n", stderr);
+});
+
 Deno.test("a copied claim is unclear where both directories have the same inode number", async () => {
   using dir = new TempDir();
   const script = `
