@@ -503,6 +503,24 @@ time.sleep(600)`;
   });
 });
 
+Deno.test("a process that has many files open and the lock holds no command up", async () => {
+  using dir = new TempDir();
+  const path = dir.write("web.pid", "");
+  const script = `
+import fcntl, os, resource
+limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+for _ in range(5000): os.dup(1)
+fcntl.flock(os.open("${path}", os.O_RDONLY), fcntl.LOCK_EX)
+print("ready", flush=True)
+import time; time.sleep(600)`;
+  await using holder = await Running.start(PYTHON, ["-c", script]);
+  const args = ["claim", "--pid", "17", "--pid-file", path];
+  const { result, log } = await traced(dir, ["-e", "trace=openat"], args);
+  expectResult(result, { code: 1, stderr: `is locking ${path}: process ${holder.pid} (python3` });
+  assertLess(log.split("/fdinfo/").length, 1_000);
+});
+
 Deno.test("a refusal names no process that got the number of the one that took the lock", async () => {
   using dir = new TempDir();
   // flock(1) exits and leaves the lock to the shell. The kernel goes on showing its number, which only
