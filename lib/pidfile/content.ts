@@ -4,6 +4,7 @@ import { printable } from "../shell_quote.ts";
 
 /** What a pidfile contains. */
 export type Content =
+  /** It names nobody: no bytes, or white space and NUL bytes, as a power failure leaves. */
   | { readonly kind: "empty" }
   | {
     /** The first line is one PID. */
@@ -44,9 +45,9 @@ const EXCERPT_LENGTH = 24;
  * @param bytes the content, or its first `MAX_PIDFILE_BYTES` + 1 bytes
  */
 export function parseContent(bytes: Uint8Array): Content {
-  if (bytes.length === 0) return { kind: "empty" };
   const text = latin1(bytes);
   const isTooLong = bytes.length > MAX_PIDFILE_BYTES;
+  if (/^[\t-\r \0]*$/.test(text) && !isTooLong) return { kind: "empty" };
   const foreign = isTooLong || /[^0-9+\-\s\0]|\u00a0/.test(text) ? excerpt(bytes) : undefined;
   const digits = /^[\t-\r ]*([0-9]{1,10})[\t\v\f\r \0]*(\n[^]*)?$/.exec(text)?.[1];
   const pid = digits === undefined || isTooLong ? undefined : parsePid(digits);

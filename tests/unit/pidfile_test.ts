@@ -56,12 +56,16 @@ Deno.test("parseContent() returns the other numbers of a content without anythin
   }
 });
 
+Deno.test("parseContent() takes white space and NUL bytes for an empty pidfile", () => {
+  for (const text of ["", " ", "\t\v\f\r\n", "\0".repeat(4096), "\0".repeat(65_536)]) {
+    assertEquals(parseContent(bytes(text)), { kind: "empty" });
+  }
+  assertEquals(parseContent(bytes("\0".repeat(65_537))).kind, "invalid");
+});
+
 Deno.test("parseContent() tells damaged PIDs from other files", () => {
-  assertEquals(parseContent(bytes("")), { kind: "empty" });
   for (
     const text of [
-      " ",
-      "\n",
       "0",
       "-17",
       "17 18",
