@@ -39,6 +39,13 @@ export function readTls({ caCert, cert, key }: TlsFiles): Tls {
 function readPem(path: string, block: string): string {
   let text: string;
   try {
+    const { isFile, isDirectory } = Deno.statSync(path);
+    // A FIFO or a device can block, and no timer ends that: the runtime opens on the main thread.
+    if (!isFile && !isDirectory) {
+      throw new CommandError(
+        `cannot read ${path}: is not a regular file; write the PEM to a file`,
+      );
+    }
     text = Deno.readTextFileSync(path);
   } catch (error) {
     throw toCommandError(`cannot read ${path}`, error);
@@ -70,6 +77,7 @@ export const CERTIFICATE_VARIABLES = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
  * environment says. It reads these variables when it creates its first client.
  *
  * @returns a warning for each variable that is ignored: the runtime would fail on a missing file
+ * @throws {CommandError} one names a FIFO, for whose writer the runtime would wait for ever
  */
 export function trustSystemCertificates(): string[] {
   Deno.env.set("DENO_TLS_CA_STORE", "system,mozilla");
@@ -79,8 +87,11 @@ export function trustSystemCertificates(): string[] {
     const path = Deno.env.get(name);
     if (path === undefined) continue;
     try {
-      Deno.statSync(path);
+      if (Deno.statSync(path).isFifo) {
+        throw new CommandError(`cannot read ${path}: is a FIFO; correct or unset ${name}`);
+      }
     } catch (error) {
+      if (error instanceof CommandError) throw error;
       warnings.push(`ignoring ${name}=${path}: ${errorText(error)}`);
       Deno.env.delete(name);
     }

@@ -407,6 +407,14 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
       "sipid wait-until-healthy: cannot read none.pem: no such file or directory",
     ],
     [
+      "mkfifo fifo.pem; sipid wait-until-healthy --url https://127.0.0.1:2/ --ca-cert fifo.pem",
+      "sipid wait-until-healthy: cannot read fifo.pem: is not a regular file; write the PEM to a file",
+    ],
+    [
+      "mkfifo fifo.pem; SSL_CERT_FILE=fifo.pem sipid wait-until-healthy --url https://127.0.0.1:2/",
+      "sipid wait-until-healthy: cannot read fifo.pem: is a FIFO; correct or unset SSL_CERT_FILE",
+    ],
+    [
       "sipid wait-until-healthy --url http://127.0.0.1:2/ --unix-socket none.sock --timeout 100ms",
       "sipid wait-until-healthy: waiting for http://127.0.0.1:2/: none.sock: does not exist",
       "sipid wait-until-healthy: healthcheck unhealthy (url 'http://127.0.0.1:2/' was not healthy after N attempts) within TIME: none.sock: does not exist",

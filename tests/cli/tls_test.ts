@@ -215,9 +215,17 @@ Deno.test("wait reports at once which certificate or key it cannot use", async (
   );
   const encrypted = authority.file("encrypted.key");
   await openssl("ec", "-in", key, "-aes128", "-passout", "pass:x", "-out", encrypted);
+  // Without a writer, opening it for reading blocks for ever.
+  const fifo = authority.file("fifo.pem");
+  expectResult(await run("mkfifo", [fifo]), { code: 0 });
+  const special = "is not a regular file; write the PEM to a file";
   const cases: [string[], string][] = [
     [["--ca-cert", missing], `cannot read ${missing}: no such file or directory`],
     [["--ca-cert", authority.path], `cannot read ${authority.path}: is a directory`],
+    [["--ca-cert", fifo], `cannot read ${fifo}: ${special}`],
+    [["--ca-cert", "/dev/zero"], `cannot read /dev/zero: ${special}`],
+    [["--cert", fifo, "--key", key], `cannot read ${fifo}: ${special}`],
+    [["--cert", cert, "--key", fifo], `cannot read ${fifo}: ${special}`],
     [["--ca-cert", garbage], `${garbage}: contains no "BEGIN CERTIFICATE"; use a PEM file`],
     [["--ca-cert", trusted], `${trusted}: contains no "BEGIN CERTIFICATE"`],
     [["--ca-cert", key], `${key}: contains no "BEGIN CERTIFICATE"`],
@@ -247,6 +255,12 @@ Deno.test("wait reports that the system's certificates cannot be loaded", async 
     code: 1,
     stderr:
       "cannot load the system's certificates; correct or unset SSL_CERT_FILE and SSL_CERT_DIR",
+  });
+  const fifo = dir.file("fifo.pem");
+  expectResult(await run("mkfifo", [fifo]), { code: 0 });
+  expectResult(await run(SIPID, args, { env: { SSL_CERT_FILE: fifo } }), {
+    code: 1,
+    stderr: `cannot read ${fifo}: is a FIFO; correct or unset SSL_CERT_FILE`,
   });
 });
 
