@@ -1,6 +1,12 @@
 /** Certificates and keys: read, checked before they are used, and the system's own. */
 import { CommandError, errnoOf, errorText, toCommandError } from "../errors.ts";
+import { openNonblocking } from "../pidfile/nonblocking_open.ts";
+import { readBytes } from "../pidfile/regular_file.ts";
+import { shellQuote } from "../shell_quote.ts";
 import { reasonOf } from "./reasons.ts";
+
+/** Bytes of a PEM file that are read: many times those of all authorities there are. */
+const MAX_PEM_BYTES = 16 * 1024 * 1024;
 
 /** Paths of PEM files. */
 export interface TlsFiles {
@@ -39,14 +45,8 @@ export function readTls({ caCert, cert, key }: TlsFiles): Tls {
 function readPem(path: string, block: string): string {
   let text: string;
   try {
-    const { isFile, isDirectory } = Deno.statSync(path);
-    // A FIFO or a device can block, and no timer ends that: the runtime opens on the main thread.
-    if (!isFile && !isDirectory) {
-      throw new CommandError(
-        `cannot read ${path}: is not a regular file; write the PEM to a file`,
-      );
-    }
-    text = Deno.readTextFileSync(path);
+    using file = openPem(path);
+    text = new TextDecoder().decode(readBytes(file, MAX_PEM_BYTES));
   } catch (error) {
     throw toCommandError(`cannot read ${path}`, error);
   }
@@ -54,6 +54,20 @@ function readPem(path: string, block: string): string {
   const kind = block === "PRIVATE KEY" ? "(?:[A-Z]+ )?" : "";
   if (new RegExp(`-----BEGIN ${kind}${block}-----`).test(text)) return text;
   throw new CommandError(`${path}: contains no "BEGIN ${block}"; use a PEM file`);
+}
+
+/**
+ * Opens a regular file without blocking, which no timer could end: its owner may put a FIFO there,
+ * or hold a lease.
+ */
+function openPem(path: string): Deno.FsFile {
+  const info = Deno.statSync(path);
+  const file = info.isFile ? openNonblocking(Deno.realPathSync(path), false) : "missing";
+  if (typeof file === "object") return file;
+  const fact = file === "blocked"
+    ? `another process holds it up with a lease; find it with: fuser -v ${shellQuote(path)}`
+    : `is ${info.isDirectory ? "a directory" : "not a regular file"}; write the PEM to a file`;
+  throw new CommandError(`cannot read ${path}: ${fact}`);
 }
 
 /**

@@ -372,6 +372,20 @@ testAsRoot("a lease that is longer than the timeout of a wait is its reason", as
   });
 });
 
+testAsRoot("a lease on a certificate does not hold a wait up", async () => {
+  using dir = new TempDir();
+  await using job = new Job();
+  const path = nobodysDir(dir, job.pid);
+  await using _lease = await nobodysPython(dir, LEASE);
+  const flags = ["--url", "https://127.0.0.1:1/", "--timeout", "9s", "--ca-cert", path];
+  const { ms } = expectResult(await sipid("wait-until-healthy", ...flags), {
+    code: 1,
+    stderr: `cannot read ${path}: another process holds it up with a lease; find it with: ` +
+      `fuser -v ${path}\n`,
+  });
+  assertLess(ms, SLACK_MS);
+});
+
 /** A wait that nothing but its deadline ends. */
 const HOPELESS = ["wait-until-healthy", "--url", "http://127.0.0.1:1/", "--timeout", "1s"];
 

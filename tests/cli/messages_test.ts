@@ -1020,6 +1020,7 @@ const UNPROVOKED: Readonly<Record<string, string>> = {
     "see attacks_test.ts",
   "cannot read …: another process keeps changing it; find it with: fuser -v …":
     "see attacks_test.ts",
+  "another process holds it up with a lease; find it with: fuser -v …": "see attacks_test.ts",
   "…: is owned by …, …": "see trust_test.ts",
   "… is still running after …; no permission to signal …; …; run this as root":
     "takes a group of two users; see group_test.ts",
