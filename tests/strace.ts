@@ -9,7 +9,26 @@ export async function traced(
 ): Promise<{ result: Result; log: string }> {
   const path = dir.file("strace.log");
   const result = await run("strace", ["-f", ...options, "-o", path, SIPID, ...args]);
-  return { result, log: Deno.readTextFileSync(path) };
+  return { result, log: joinSplit(Deno.readTextFileSync(path)) };
+}
+
+/** Joins what strace splits in two: a call during which one of another thread was logged. */
+function joinSplit(log: string): string {
+  const lines = log.split("\n");
+  const begun = new Map<string, { readonly index: number; readonly call: string }>();
+  for (const [index, line] of lines.entries()) {
+    const [, before, thread, text] = /^((\d+) +(?:[\d.]+ )?)(.*)$/.exec(line) ?? [];
+    const half = begun.get(thread!);
+    if (text?.endsWith(" <unfinished ...>")) {
+      begun.set(thread!, { index, call: text.replace(/ <unfinished \.\.\.>$/, "") });
+    } else if (half !== undefined && text?.startsWith("<... ")) {
+      // The line stays: with -r its seconds count.
+      lines[half.index] = lines[half.index]!.replace(half.call, "");
+      lines[index] = before + half.call + text.replace(/^<\.\.\. \w+ resumed>/, "");
+      begun.delete(thread!);
+    }
+  }
+  return lines.join("\n");
 }
 
 /**

@@ -140,7 +140,8 @@ Deno.test("claim makes a record where a file's time cannot be set", async () => 
   using dir = new TempDir();
   await using job = new Job();
   const args = ["claim", "--pid", String(job.pid), "--pid-file", dir.file("web.pid")];
-  const { result, log } = await traced(dir, ["-e", "inject=utimensat:error=ENOSYS"], args);
+  const inject = ["-e", "trace=utimensat", "-e", "inject=utimensat:error=ENOSYS"];
+  const { result, log } = await traced(dir, inject, args);
   expectResult(result, { code: 0, stderr: "" });
   assertMatch(log, /utimensat\(.*INJECTED/);
   assertMatch(Deno.readTextFileSync(dir.file(".web.pid.claim")), new RegExp(`^${job.pid} `));
