@@ -13,13 +13,7 @@ import { findDistrust, isRootsAlone, untrustedOwnerReason } from "../lib/pidfile
 import type { Written } from "../lib/pidfile/write.ts";
 import type { Verdict } from "../lib/process/verdict.ts";
 import type { Pid } from "../lib/process/pid.ts";
-import {
-  describe,
-  effectiveUser,
-  findProcess,
-  type Process,
-  startedAt,
-} from "../lib/process/process.ts";
+import { describe, findProcess, type Process, startedAt } from "../lib/process/process.ts";
 import { shellQuote } from "../lib/shell_quote.ts";
 import { userName } from "../lib/users.ts";
 import { execFlag, pid, pidFileFlag } from "./flags.ts";
@@ -72,9 +66,8 @@ async function claimPidfile(
     if (foreign !== undefined) throw new CommandError(foreign);
     const objection = untrustedOwnerReason(path, file.state) ?? unwritableReason(path, file);
     if (objection !== undefined) {
-      // Who may write a file but not remove it would lose its content.
-      const isSafe = effectiveUser() === 0 || !file.isWritable;
-      if (!mayRemove || !isSafe || file.remove() !== "removed") throw new CommandError(objection);
+      if (!mayRemove) throw new CommandError(objection);
+      file.unlink();
       info(`${shellQuote(path)}: was stale and owned by ${userName(file.state.stat.uid)}; removed`);
       return false;
     }

@@ -132,34 +132,20 @@ async function killByPidfile(values: Values<typeof flags>): Promise<number> {
 }
 
 /**
- * Removes the pidfile under its lock, if it is still what was found, or again without a process of
- * its own.
+ * Removes the pidfile, unless it has changed, and reports what became of it.
  *
  * @param fact what makes it stale, for the message; undefined if that was reported already
+ * @throws {CommandError} it cannot be removed; or nothing was signalled, and it stays locked
  */
 async function remove(
   path: string,
   found: PidfileState,
   fact: string | undefined,
   exec: string | undefined,
-): Promise<"removed" | "emptied" | "changed" | undefined> {
+): Promise<"removed" | "changed" | undefined> {
   const name = shellQuote(path);
   const prefix = fact === undefined ? "" : `${name}: ${fact}; `;
-  let change = "written again";
-  const outcome = await withLock(path, { create: false }, (file) => {
-    const isStale = isUnchanged(file.state, found) ||
-      (file.state.kind === "pid" && judgePidfile(file.state, exec).kind === "none");
-    if (isStale) return file.remove();
-    // By a daemon that may not remove it, or by one that is about to write it.
-    if (file.state.kind === "empty") change = "emptied";
-    return "changed";
-  }).catch(async (error) => {
-    if (!(error instanceof LockedElsewhere)) throw error;
-    // A daemon with pidfile(3) writes its PID under a lock that it keeps.
-    const { state, verdict } = await readAndJudge(path, exec);
-    if (state.kind === "missing") return undefined;
-    return mayRun(verdict) ? "changed" : error;
-  });
+  const outcome = await removeLocked(path, found, exec);
   if (outcome instanceof LockedElsewhere) {
     // A service may be starting that writes its PID under the lock.
     if (fact !== undefined) {
@@ -168,14 +154,49 @@ async function remove(
     info(`kept ${name}: ${outcome.fact}; a later claim or kill replaces it`);
     return undefined;
   }
-  if (outcome === "removed" || outcome === "emptied") {
-    info(fact === undefined ? `${outcome} ${name}` : `${prefix}${outcome} the stale pidfile`);
-  } else if (outcome === "changed") {
-    info(`${prefix}kept ${name}, which was ${change} meanwhile`);
-  } else if (fact !== undefined) {
-    info(`${prefix}it no longer exists`);
+  switch (outcome) {
+    case "removed":
+    case "emptied":
+      info(fact === undefined ? `${outcome} ${name}` : `${prefix}${outcome} the stale pidfile`);
+      return "removed";
+    case "rewritten":
+    case "truncated": {
+      const change = outcome === "rewritten" ? "written again" : "emptied";
+      info(`${prefix}kept ${name}, which was ${change} meanwhile`);
+      return "changed";
+    }
+    case undefined:
+      if (fact !== undefined) info(`${prefix}it no longer exists`);
+      return undefined;
   }
-  return outcome;
+}
+
+/**
+ * Removes the pidfile under its lock, if it is still what was found, or again without a process of
+ * its own.
+ *
+ * @returns what became of it; undefined if it no longer exists
+ */
+async function removeLocked(
+  path: string,
+  found: PidfileState,
+  exec: string | undefined,
+): Promise<"removed" | "emptied" | "rewritten" | "truncated" | LockedElsewhere | undefined> {
+  try {
+    return await withLock(path, { create: false }, (file) => {
+      const isStale = isUnchanged(file.state, found) ||
+        (file.state.kind === "pid" && judgePidfile(file.state, exec).kind === "none");
+      if (isStale) return file.remove();
+      // By a daemon that may not remove it, or by one that is about to write it.
+      return file.state.kind === "empty" ? "truncated" : "rewritten";
+    });
+  } catch (error) {
+    if (!(error instanceof LockedElsewhere)) throw error;
+    // A daemon with pidfile(3) writes its PID under a lock that it keeps.
+    const { state, verdict } = await readAndJudge(path, exec);
+    if (state.kind === "missing") return undefined;
+    return mayRun(verdict) ? "rewritten" : error;
+  }
 }
 
 function mayRun(verdict: Verdict): verdict is Verdict & { readonly process: Process } {

@@ -79,6 +79,12 @@ export interface LockedPidfile {
    * @throws {CommandError} neither can be done
    */
   remove(): "removed" | "emptied";
+  /**
+   * Removes its name alone: what a claim that replaces it writes next replaces the record.
+   *
+   * @throws {CommandError} it cannot be removed, and has kept its content
+   */
+  unlink(): void;
 }
 
 /** Milliseconds that a pidfile gets to be written, and to become clear. */
@@ -209,6 +215,8 @@ async function locked(place: Place, opened: Opened): Promise<LockedPidfile> {
         throw toCommandError(`cannot remove ${shellQuote(place.path)}`, error);
       }
     },
+    unlink: () =>
+      withHint(`cannot remove ${shellQuote(place.path)}`, () => Deno.removeSync(place.at)),
   };
 }
 

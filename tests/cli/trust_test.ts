@@ -328,6 +328,23 @@ Deno.test("claim gives up on a pidfile that it cannot write and that comes back"
   assertEquals(Deno.readTextFileSync(path), "0");
 });
 
+Deno.test({
+  name: "claim gives up on another user's pidfile that comes back",
+  ignore: !isRoot,
+  fn: async () => {
+    using dir = new TempDir();
+    const path = dir.write("web.pid", "0");
+    Deno.chownSync(path, EFFECTIVE, null);
+    const inject = ["-P", path, "-e", "inject=unlink:retval=0"];
+    const { result } = await traced(dir, inject, ["claim", "--pid", "17", "--pid-file", path]);
+    expectResult(result, {
+      code: 1,
+      stderr: `${path}: is owned by user ${EFFECTIVE}, who could change it later; remove it`,
+    });
+    assertEquals(Deno.readTextFileSync(path), "0");
+  },
+});
+
 Deno.test("claim keeps another user's pidfile while its process is running", async () => {
   using dir = new TempDir();
   await using running = await nobodysJob();
@@ -341,18 +358,31 @@ Deno.test("claim keeps another user's pidfile while its process is running", asy
 });
 
 Deno.test({
-  name: "a user's claim does not write to a file whose owner could change it afterwards",
+  name: "a user's claim replaces another user's stale pidfile, and never writes to it",
   ignore: !isRoot,
   fn: async () => {
     using dir = new TempDir();
     const path = dir.write("web.pid", "0");
     Deno.chmodSync(path, 0o666);
-    Deno.chmodSync(dir.path, 0o777);
     Deno.chownSync(path, EFFECTIVE, null);
-    const { code, stderr } = await asNobody(SIPID, ["claim", "--pid", "17", "--pid-file", path]);
-    assertEquals(code, 1);
-    const reason = `${path}: is owned by user ${EFFECTIVE}, who could change it later; remove it`;
-    assertMatch(stderr, new RegExp(reason));
+    // Its owner could change it later.
+    using opened = Deno.openSync(path);
+    const claim = () => asNobody(SIPID, ["claim", "--pid", String(Deno.pid), "--pid-file", path]);
+
+    // In a sticky directory only its owner may remove it.
+    Deno.chmodSync(dir.path, 0o1777);
+    const refused = await claim();
+    assertEquals(refused.code, 1);
+    assertMatch(refused.stderr, /cannot remove .*web\.pid: operation not permitted/);
     assertEquals(Deno.readTextFileSync(path), "0");
+
+    // As after a change of the user, in a Kubernetes volume with fsGroup.
+    Deno.chmodSync(dir.path, 0o777);
+    const replaced = await claim();
+    assertEquals(replaced.code, 0, replaced.stderr);
+    assertMatch(replaced.stderr, new RegExp(`was stale and owned by user ${EFFECTIVE}; removed`));
+    assertEquals(Deno.readTextFileSync(path), String(Deno.pid));
+    assertEquals(Deno.statSync(path).uid, NOBODY);
+    assertEquals([opened.statSync().size, opened.statSync().uid], [1, EFFECTIVE]);
   },
 });
