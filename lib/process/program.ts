@@ -9,7 +9,7 @@ import type { Process } from "./process.ts";
  * file that was at this path and has been replaced or removed since. Returns undefined if the
  * kernel does not show what it runs.
  *
- * @throws {CommandError} there is no file at `path`, so that a typing error does not make every
+ * @throws {CommandError} there is no regular file at `path`, so that a typing error does not make every
  * process an unrelated one
  */
 export function runsProgram({ directory }: Process, path: string): boolean | undefined {
@@ -31,9 +31,10 @@ export function runsProgram({ directory }: Process, path: string): boolean | und
     const literal = statOrUndefined(target);
     if (literal === undefined || literal.ino !== running.ino) return true;
   }
-  if (wanted === undefined) {
+  if (!wanted?.isFile) {
     throw new CommandError(
-      `--exec ${path}: no such file; give the path of the program that the service runs`,
+      `--exec ${path}: ${wanted === undefined ? "no such file" : "is not a file"}; ` +
+        "give the path of the program that the service runs",
     );
   }
   return false;

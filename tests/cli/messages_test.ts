@@ -91,6 +91,10 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
       "sipid claim: --exec /nonexistent: no such file; give the path of the program that the service runs",
     ],
     [
+      "sipid claim --pid 17 --pid-file web.pid --exec /usr/bin",
+      "sipid claim: --exec /usr/bin: is not a file; give the path of the program that the service runs",
+    ],
+    [
       "sipid claim --pid 17 --pid-file locked.pid",
       "sipid claim: another process is locking locked.pid: process PID (sleep) of root; wait for it to exit, or find it with: fuser -v locked.pid",
     ],

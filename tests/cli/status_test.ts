@@ -4,6 +4,7 @@ import { httpServer } from "../servers.ts";
 import {
   asNobody,
   deadPid,
+  exists,
   expectResult,
   fixture,
   isRunning,
@@ -235,19 +236,29 @@ Deno.test("--exec: a process still matches after an upgrade has replaced its pro
   expectResult(await status(path, "--exec", program), { code: 0 });
 });
 
-Deno.test("--exec: a path that does not exist is rejected, so that a typo does not kill", async () => {
+Deno.test("--exec: a path without a file is rejected, so that a typo does not make a pidfile stale", async () => {
   using dir = new TempDir();
   await using job = await fixture("exits_on_term");
   const path = dir.write("web.pid", String(job.pid));
-  const exec = ["--pid-file", path, "--exec", "/usr/bin/no-such-program"];
-  for (const args of [["claim", "--pid", "17"], ["kill"]]) {
-    expectResult(await sipid(...args, ...exec), {
-      code: 1,
-      stderr: "--exec /usr/bin/no-such-program: no such file",
-    });
+  // Older than the process, so that another program would make it stale.
+  Deno.utimeSync(path, 1, 1);
+  for (
+    const [program, fact] of [
+      ["/usr/bin/no-such-program", "no such file"],
+      ["/usr/bin", "is not a file"],
+    ] as const
+  ) {
+    const exec = ["--pid-file", path, "--exec", program];
+    for (const args of [["claim", "--pid", "17"], ["kill"]]) {
+      expectResult(await sipid(...args, ...exec), {
+        code: 1,
+        stderr: `--exec ${program}: ${fact}`,
+      });
+    }
+    expectResult(await sipid("status", ...exec), { code: 4 });
   }
-  expectResult(await sipid("status", ...exec), { code: 4 });
   assert(isRunning(job.pid));
+  assert(exists(path));
   assertEquals(Deno.readTextFileSync(path), String(job.pid));
 });
 
