@@ -53,7 +53,7 @@ export function start(name: string, args: readonly string[]): Child {
       stderr: "inherit",
     }).spawn();
     const startTicks = startTicksOf(child.pid as Pid);
-    return { process: hold(child.pid as Pid), startTicks, status: exitOf(child) };
+    return { process: holdChild(child.pid as Pid), startTicks, status: exitOf(child) };
   } catch (error) {
     throw notStarted(name, error);
   }
@@ -90,8 +90,12 @@ export async function exitOf(child: Deno.ChildProcess): Promise<ChildExit> {
   }
 }
 
-/** Our child keeps its PID until the runtime has reaped it. */
-function hold(pid: Pid): HeldProcess {
+/**
+ * Holds a child that was just started, which keeps its PID until the runtime has reaped it.
+ *
+ * @returns one that counts as exited from the start if it exited at once
+ */
+export function holdChild(pid: Pid): HeldProcess {
   const process = findProcess(pid);
   const held = process && holdProcess(process);
   return held ?? { ...EXITED, pid, directory: String(pid), [Symbol.dispose]() {} };

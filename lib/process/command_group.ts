@@ -4,14 +4,18 @@
  */
 import { delay } from "@std/async/delay";
 import { isDenied } from "../errors.ts";
-import { type ChildExit, exitOf, keepExits, notStarted } from "./child.ts";
+import { type ChildExit, exitOf, holdChild, keepExits, notStarted } from "./child.ts";
 import type { Pid } from "./pid.ts";
-import { findProcess, type Process } from "./process.ts";
+import { readProc } from "./proc.ts";
+import type { HeldProcess } from "./process.ts";
+import { ProcessGroup } from "./process_group.ts";
 
 /** Milliseconds between SIGTERM and SIGKILL. */
 const TERM_TIMEOUT_MS = 50;
 /** Milliseconds that a killed command gets to exit. */
 const KILL_TIMEOUT_MS = 30;
+/** Milliseconds that what a command has left gets to show its environment: exec(2) hides it. */
+const MARK_TIMEOUT_MS = 15;
 /** Milliseconds that the output of a command gets to be read after its exit. */
 const OUTPUT_TIMEOUT_MS = 500;
 /** Bytes of output that are read at once. */
@@ -19,13 +23,20 @@ const READ_BYTES = 4_096;
 /** Characters of output that are kept. */
 const MAX_OUTPUT_CHARS = 4_096;
 
+/**
+ * The variable in the environment of a command, and so of what it starts, by which that is known
+ * when the command has exited: from then on another group can have its number.
+ */
+const MARK = "SIPID_PROBE";
+
 /** A running command. */
 export class CommandGroup {
   /** How the command itself exited. */
   readonly status: Promise<ChildExit>;
   readonly #child: Deno.ChildProcess;
-  /** The command as it was after its start; undefined if it had exited by then. */
-  readonly #leader: Process | undefined;
+  readonly #leader: HeldProcess;
+  readonly #mark = crypto.randomUUID();
+  #hasExited = false;
   readonly #readers: readonly ReadableStreamBYOBReader[];
   readonly #output: Promise<unknown>;
   #lastLine = "";
@@ -44,13 +55,14 @@ export class CommandGroup {
         stdin: "null",
         stdout: "piped",
         stderr: "piped",
+        env: { [MARK]: this.#mark },
         detached: true, // setsid(2)
       }).spawn();
     } catch (error) {
       throw notStarted(name, error);
     }
-    this.status = exitOf(this.#child);
-    this.#leader = findProcess(this.#child.pid as Pid);
+    this.status = exitOf(this.#child).finally(() => this.#hasExited = true);
+    this.#leader = holdChild(this.#child.pid as Pid);
     this.#readers = [this.#child.stdout, this.#child.stderr].map((stream) =>
       stream.getReader({ mode: "byob" })
     );
@@ -70,9 +82,15 @@ export class CommandGroup {
    */
   async end(signal: AbortSignal): Promise<boolean> {
     const exited = this.status.then(() => {});
-    const isRunning = !await within(exited, 0);
-    if (isRunning && this.#signal("SIGTERM")) await within(exited, TERM_TIMEOUT_MS);
-    this.#signal("SIGKILL");
+    await within(exited, 0);
+    const isRunning = !this.#hasExited;
+    const terminated = isRunning && this.#signal("SIGTERM") && within(exited, TERM_TIMEOUT_MS);
+    // The runtime reaps a command only between two turns of this program, and reports it at once: in
+    // this turn the number of one that is running is its own.
+    using members = this.#members();
+    await terminated;
+    if (this.#hasExited) await killRest(members);
+    else this.#signal("SIGKILL");
     const hasExited = await within(exited, KILL_TIMEOUT_MS);
     // Processes that left the group may keep the pipes open. Nothing is said about a success.
     const hasSucceeded = !isRunning && (await this.status).code === 0;
@@ -81,18 +99,24 @@ export class CommandGroup {
     await within(output, outputMs);
     for (const reader of this.#readers) reader.cancel().catch(() => {});
     if (!hasExited) this.#child.unref();
+    this.#leader[Symbol.dispose]();
     return hasExited;
   }
 
-  /** Sends a signal to the group; returns whether there was one to get it. */
+  /** Finds the members of the group that are its own for certain; undefined if /proc hides them. */
+  #members(): ProcessGroup | undefined {
+    if (this.#leader.startTicks === undefined) return undefined;
+    return new ProcessGroup(
+      this.#leader,
+      ({ directory }) =>
+        readProc(`${directory}/environ`)?.split("\0").includes(`${MARK}=${this.#mark}`) === true,
+    );
+  }
+
+  /** Sends a signal to the group of a running command; returns whether there was one to get it. */
   #signal(signal: Deno.Signal): boolean {
-    const pid = this.#child.pid as Pid;
-    // The kernel keeps the number of a group from other processes while the group has members. A
-    // process of that number which is not the command has got it after the group was empty.
-    const now = findProcess(pid);
-    if (now !== undefined && now.startTicks !== this.#leader?.startTicks) return false;
     try {
-      Deno.kill(-pid, signal);
+      Deno.kill(-this.#child.pid, signal);
       return true;
     } catch (error) {
       if (isDenied(error)) return true;
@@ -116,6 +140,12 @@ export class CommandGroup {
       if (last !== undefined) this.#lastLine = last.trim().slice(0, MAX_OUTPUT_CHARS);
     }
   }
+}
+
+/** Kills what a command has left, as far as that is known to be the command's. */
+async function killRest(members: ProcessGroup | undefined): Promise<void> {
+  const until = performance.now() + MARK_TIMEOUT_MS;
+  while (members?.send("SIGKILL") === "unclear" && performance.now() < until) await delay(1);
 }
 
 /** Returns whether a promise settles in time, in milliseconds. */

@@ -35,10 +35,16 @@ export class ProcessGroup implements Target, Disposable {
   readonly #leader: HeldProcess;
   /** Members that were in the group when it was known to be this one, by PID. */
   readonly #anchors = new Map<Pid, HeldProcess>();
+  readonly #isOwn: (member: Process) => boolean;
 
-  /** Use `findGroup`, which checks that it leads one. */
-  constructor(leader: HeldProcess) {
+  /**
+   * Use `findGroup`, which checks that it leads one.
+   *
+   * @param isOwn returns whether something else proves that a member belongs to this group
+   */
+  constructor(leader: HeldProcess, isOwn: (member: Process) => boolean = () => false) {
     this.#leader = leader;
+    this.#isOwn = isOwn;
     this.running();
   }
 
@@ -74,7 +80,8 @@ export class ProcessGroup implements Target, Disposable {
     // Without a descriptor it could be another process by now, started in the same clock tick.
     const isHeld = held.directory !== member.directory;
     // What pins the number after the member was read has pinned it before.
-    if (isHeld && this.#isMember(held) && this.#isPinned()) this.#anchors.set(held.pid, held);
+    const isCertain = isHeld && this.#isMember(held) && (this.#isPinned() || this.#isOwn(held));
+    if (isCertain) this.#anchors.set(held.pid, held);
     else held[Symbol.dispose]();
   }
 
@@ -220,6 +227,7 @@ export function ownGroup(): number | undefined {
  */
 function runningIn(group: Pid, visit: (member: Process) => void = () => {}): Process[] {
   let [before, unchanged] = ["", 0];
+  if (!groupExists(group)) return [];
   for (let reads = 1;; reads++) {
     const [running, exited]: [Process[], Process[]] = [[], []];
     for (const name of namesInProc("/proc")) {

@@ -1,6 +1,7 @@
 /** Health checks by a command, which must never outlive its probe. */
+import { assert, assertEquals, assertGreaterOrEqual, assertLess, assertMatch } from "@std/assert";
+import { inPidNamespace } from "../namespaces.ts";
 import { traced } from "../strace.ts";
-import { assert, assertEquals, assertGreaterOrEqual, assertLess } from "@std/assert";
 import {
   expectResult,
   isRunning,
@@ -244,6 +245,50 @@ Deno.test("what a command leaves in its process group does not outlive its probe
   const { ms } = expectResult(await wait([], "sh", "-c", script), { code: 0 });
   assertLess(ms, SLACK_MS);
   await assertAllExit(pidsIn(dir));
+});
+
+Deno.test("what a command has left and cannot be recognised is not signalled when it has exited", async () => {
+  using dir = new TempDir();
+  const script = `env -i sleep 600 & echo $! >${dir.file("left")}
+    until grep -qx sleep /proc/$!/comm; do :; done; exit 1`;
+  await wait(["--timeout", "300ms", "--polling-frequency", "10s"], "sh", "-c", script);
+  const left = Number(Deno.readTextFileSync(dir.file("left")));
+  assert(isRunning(left));
+  Deno.kill(left, "SIGKILL");
+});
+
+Deno.test("a process without the environment of its command is ended with that at the deadline", async () => {
+  using dir = new TempDir();
+  const script = `trap 'exit 1' TERM; env -i sh -c 'trap "" TERM; echo >ready; sleep 600' &
+    until [ -e ready ]; do :; done; echo $$ $! >pids; while :; do sleep 0.01; done`;
+  const flags = ["wait-until-healthy", "--timeout", "500ms", "--", "sh", "-c", script];
+  expectResult(await run(SIPID, flags, { cwd: dir.path }), { code: 1 });
+  await assertAllExit(pidsIn(dir));
+});
+
+Deno.test("a group that gets the number of a command that has exited is not signalled", async () => {
+  using dir = new TempDir();
+  // The runtime's wait4(2) returns late: the command has been reaped, and sipid does not know it.
+  // Its number goes to the leader of a group that exits, as the first parent of a daemon does.
+  const script = `
+    strace -f -o /dev/null -e trace=wait4 -e inject=wait4:delay_exit=2000000:when=1 \\
+      ${SIPID} wait-until-healthy --timeout 5s --polling-frequency 1m -- \\
+      sh -c 'echo $$ >command; exit 1' 2>log & waiting=$!
+    until [ -s command ]; do :; done
+    number=$(cat command)
+    while [ -e /proc/$number ]; do :; done
+    until [ "\${leader:-}" = $number ]; do
+      echo $((number - 1)) >/proc/sys/kernel/ns_last_pid
+      setsid sh -c 'sleep 600 >&2 & echo $! >unrelated' & leader=$!
+      wait $leader
+    done
+    [ -s log ] || echo 'in time'
+    until [ -s log ]; do :; done
+    wait $waiting || echo "exit $?"
+    is_running $(cat unrelated) && echo running; cat log >&2`;
+  const { stdout, stderr } = await inPidNamespace(dir, script);
+  assertEquals(stdout, "in time\nexit 1\nrunning\n", stderr);
+  assertMatch(stderr, /exit status 1/);
 });
 
 Deno.test("a process that left the group delays neither success nor the deadline", async () => {
