@@ -21,8 +21,14 @@ const SYMBOLS = {
 let loaded: Deno.DynamicLibrary<typeof SYMBOLS> | undefined;
 
 /** Returns whether the inode number is the kernel's, not one that was rounded. */
-export function isExact({ ino }: Deno.FileInfo): boolean {
+export function isExact({ ino }: Pick<Deno.FileInfo, "ino">): boolean {
   return Number.isSafeInteger(ino);
+}
+
+/** Returns the inode number of what a path leads to, in decimal. */
+export function inodeOf(path: string, info: Pick<Deno.FileInfo, "ino">): string {
+  const exact = isExact(info) ? undefined : exactFile(path);
+  return exact?.slice(exact.indexOf(" ") + 1) ?? String(info.ino);
 }
 
 /**

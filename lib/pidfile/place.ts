@@ -3,6 +3,7 @@
  * one while a command works, whatever other users rename or exchange meanwhile.
  */
 import { CommandError, errnoOf, toCommandError, unlessMissing, withHint } from "../errors.ts";
+import { inodeOf } from "../exact_file.ts";
 import { shellQuote } from "../shell_quote.ts";
 import { type Component, isFixed, Steps } from "./walk.ts";
 
@@ -72,16 +73,17 @@ export function findPlace(path: string, purpose: Purpose): Place | undefined {
   try {
     const stack = steps.walk(directory);
     const end = stack.at(-1)!;
+    const inodes = stack.map((step) => inodeOf(step.at || "/", step));
     const kernels = existing ?? Deno.statSync(directory);
-    if (kernels.dev !== end.dev || kernels.ino !== end.ino) throw elsewhere(path);
+    const isSame = kernels.dev === end.dev && inodeOf(directory, kernels) === inodes.at(-1);
+    if (!isSame) throw elsewhere(path);
     steps.close(end);
     return {
       path,
       at: `${end.at}/${absolute.slice(name)}`,
       isShared: steps.isShared || !isFixed(end, undefined),
       hasSharedSymlink: steps.hasSharedSymlink,
-      directories: stack.slice(stack.findLastIndex(({ isFixed }) => isFixed))
-        .map(({ ino }) => ino ?? 0).join(":"),
+      directories: inodes.slice(stack.findLastIndex(({ isFixed }) => isFixed)).join(":"),
       device: end.dev,
       absolute: absolute.replace(/(\/\.?)+(?=\/)/g, ""),
       resolved: `${end.path.replace(/\/$/, "")}/${absolute.slice(name)}`,

@@ -53,6 +53,24 @@ Deno.test("a pidfile is not taken for its neighbour on the file system", async (
   assertEquals(stdout, `${NEIGHBOURS}kill: exit 0\n`, stderr);
 });
 
+Deno.test("a directory is not taken for its neighbour on the file system", async () => {
+  using dir = new TempDir();
+  const { stdout, stderr } = await inPidNamespace(
+    dir,
+    `
+    ${OVERLAY}
+    mkdir lower/web lower/copy; overlay web copy
+    spawn; sipid claim --pid $pid --pid-file web/web.pid
+    cp -a web/. copy
+    status=0; sipid kill --pid-file copy/web.pid || status=$?
+    cd web; seen copy $status
+    cd ..; status=0; sipid kill --pid-file web/web.pid || status=$?
+    cd web; seen web $status`,
+  );
+  const seen = `${NEIGHBOURS}copy: exit 1, running, named\nweb: exit 0\n`;
+  assertEquals(stdout, seen, stderr);
+});
+
 Deno.test("a log is not emptied in place of its neighbour, the pidfile", async () => {
   using dir = new TempDir();
   // What is mounted cannot be removed, so that kill empties it.
