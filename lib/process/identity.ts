@@ -204,18 +204,22 @@ function judgeByRecord(process: Process, recorded: Identity, modified: number): 
   const isSameStart = startTicks === undefined
     ? undefined
     : Math.abs(startTicks - recorded.startTicks) < 1;
-  const boot = bootId();
+  const [boot, here] = [bootId(), pidNamespace()];
+  const isSameNamespace = here === undefined || recorded.namespace === here;
   const unrelated = (reason: string): Verdict => ({ kind: "unrelated", process, reason });
   const incomparable = (reason: string, hint: string): Verdict =>
     unclear(process, `${reason}, so it cannot be compared with the claim record`, hint);
   if (boot !== undefined && boot !== recorded.boot) {
     // A file can be bound over the boot id in one /proc, and not in another of the same namespace.
     // What a reboot has started is younger than the pidfile.
-    if (isSameStart && judgeByTime(process, modified, undefined).kind === "own") {
+    const isSame = isSameNamespace && isSameStart;
+    if (isSame && judgeByTime(process, modified, undefined).kind === "own") {
       return incomparable(SHOWS_ANOTHER_BOOT, `${SHOW_THAT_BOOT}; ${REMOVE_IF_STOPPED}`);
     }
     return unrelated("is not the one that was claimed, which ran before a reboot");
   }
+  // The claim's namespace has ended, and here the number is another process's.
+  if (!isSameNamespace) return unrelated("is not the one that was claimed");
   if (isSameStart === undefined) {
     return incomparable("its start time is hidden", RUN_WHERE_VISIBLE);
   }

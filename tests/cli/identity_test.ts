@@ -1,9 +1,10 @@
 /** Which process a pidfile means: each row of the table in docs/reliability.md, for each command. */
-import { assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { inPidNamespace } from "../namespaces.ts";
 import { traced } from "../strace.ts";
 import {
   asNobody,
+  exists,
   expectResult,
   isRunning,
   Job,
@@ -665,6 +666,24 @@ for (const [what, [mount, user, fact, hint]] of Object.entries(BLIND)) {
     assertEquals(Deno.readTextFileSync(path), before);
   });
 }
+
+Deno.test("a claim of a PID namespace that has ended does not mean a process of the same number and start", async () => {
+  for (const boot of ["", "; s/ [0-9a-f-]{36} / 00000000-0000-0000-0000-000000000000 /"]) {
+    using dir = new TempDir();
+    await using job = new Job();
+    const path = dir.file("web.pid");
+    await sipid("claim", "--pid", String(job.pid), "--pid-file", path);
+    // As if it had been claimed there: 1 is the number of no namespace.
+    const namespace = String.raw`s/^(\S+ \S+ \S+) \S+/\1 1/`;
+    await run("sed", ["-i", "-E", namespace + boot, dir.file(".web.pid.claim")]);
+    expectResult(await sipid("kill", "--pid-file", path), {
+      code: 0,
+      stderr: "is not the one that was claimed",
+    });
+    assert(isRunning(job.pid));
+    assertEquals(exists(path), false);
+  }
+});
 
 Deno.test("a claim of a PID namespace whose first process is a zombie is stale", async () => {
   using dir = new TempDir();
