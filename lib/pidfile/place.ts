@@ -73,6 +73,7 @@ export function findPlace(path: string, purpose: Purpose): Place | undefined {
   try {
     const stack = steps.walk(directory);
     const end = stack.at(-1)!;
+    steps.refuseMisled(end);
     const inodes = stack.map((step) => inodeOf(step.at || "/", step));
     const kernels = existing ?? Deno.statSync(directory);
     const isSame = kernels.dev === end.dev && inodeOf(directory, kernels) === inodes.at(-1);
@@ -82,7 +83,7 @@ export function findPlace(path: string, purpose: Purpose): Place | undefined {
       path,
       at: `${end.at}/${absolute.slice(name)}`,
       isShared: steps.isShared || !isFixed(end, undefined),
-      hasSharedSymlink: steps.hasSharedSymlink,
+      hasSharedSymlink: steps.sharedSymlink !== undefined,
       directories: inodes.slice(stack.findLastIndex(({ isFixed }) => isFixed)).join(":"),
       device: end.dev,
       absolute: absolute.replace(/(\/\.?)+(?=\/)/g, ""),

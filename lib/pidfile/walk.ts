@@ -80,8 +80,8 @@ export class Steps {
   readonly components: Component[] = [];
   /** Whether a step belonged to another user, or could be changed by one. */
   isShared = false;
-  /** Whether one was a symlink in a directory that others can put another entry into. */
-  hasSharedSymlink = false;
+  /** The first symlink among them in a directory that others can put another entry into. */
+  sharedSymlink: string | undefined;
   readonly #path: string;
   readonly #options: StepOptions;
   #open: number[] = [];
@@ -114,7 +114,7 @@ export class Steps {
         continue;
       }
       this.#refuseForeign(step);
-      this.hasSharedSymlink ||= !isFixed(stack.at(-1)!, undefined);
+      if (!isFixed(stack.at(-1)!, undefined)) this.sharedSymlink ??= step.path;
       if (++symlinks > MAX_SYMLINKS) {
         throw new CommandError(`${shellQuote(this.#path)}: too many symlinks on the way`);
       }
@@ -136,7 +136,7 @@ export class Steps {
   #take(from: Step, name: string): Step {
     const at = `${from.at}/${name}`;
     const path = `${from.path.replace(/\/$/, "")}/${name}`;
-    const info = this.#lstat(at);
+    const info = this.#lstat(from, at);
     if (isFixed(from, info.uid ?? 0)) return examine(path, at, info, true, undefined);
     const fd = openDescriptor(at, O_PATH | O_NOFOLLOW);
     if (fd < 0) throw osError(-fd);
@@ -145,16 +145,33 @@ export class Steps {
     return examine(path, held, Deno.statSync(held), false, fd);
   }
 
-  #lstat(at: string): Deno.FileInfo {
+  #lstat(from: Step, at: string): Deno.FileInfo {
     if (!this.#options.isCreate) return Deno.lstatSync(at);
     const found = unlessMissing(() => Deno.lstatSync(at));
     if (found !== undefined) return found;
+    this.refuseMisled(from);
     const directory = this.#path.slice(0, this.#path.lastIndexOf("/"));
     withHint(
       `cannot create directory ${shellQuote(directory)}`,
       () => createDirectory(at),
     );
     return Deno.lstatSync(at);
+  }
+
+  /**
+   * Refuses to change a directory that only root and we can, by a symlink in whose place others could
+   * have put another one of root's.
+   */
+  refuseMisled(end: Step): void {
+    if (!this.#options.isChange || this.sharedSymlink === undefined) return;
+    if (!isFixed(end, undefined)) return;
+    const [path, symlink] = [shellQuote(this.#path), shellQuote(this.sharedSymlink)];
+    throw new CommandError(
+      `${path}: its symlink ${symlink} lies where other users could have put another one, and ` +
+        `leads to ${
+          shellQuote(end.path)
+        }, which they cannot change; give its path without symlinks`,
+    );
   }
 
   #refuseForeign({ path, uid }: Step): void {

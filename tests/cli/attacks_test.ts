@@ -5,6 +5,7 @@ import { Proxied } from "../proxied.ts";
 import { elapsed, traced } from "../strace.ts";
 import {
   asNobody,
+  exists,
   expectResult,
   isRunning,
   Job,
@@ -639,6 +640,41 @@ for (
     },
   );
 }
+
+testAsRoot(
+  "a symlink of root's that another user has moved leads root to change no directory of root's",
+  async () => {
+    using dir = new TempDir();
+    Deno.chmodSync(dir.path, 0o755);
+    for (const name of ["victim", "app", "app/releases", "app/run"]) Deno.mkdirSync(dir.file(name));
+    Deno.symlinkSync(dir.file("victim"), dir.file("app/link"));
+    Deno.symlinkSync("releases", dir.file("app/current"));
+    Deno.chownSync(dir.file("app"), NOBODY, NOBODY);
+    const moved = await asNobody("sh", [
+      "-c",
+      `cd ${dir.file("app")}; mv run old; mv -T link run`,
+    ]);
+    assertEquals(moved.code, 0);
+
+    const reason = `its symlink ${dir.file("app/run")} lies where other users could have put ` +
+      `another one, and leads to ${dir.file("victim")}, which they cannot change; ` +
+      "give its path without symlinks";
+    for (const name of ["run/web.pid", "run/new/web.pid"]) {
+      const args = ["claim", "--pid", String(Deno.pid), "--pid-file", dir.file(`app/${name}`)];
+      expectResult(await sipid(...args), { code: 1, stderr: reason });
+    }
+    assertEquals([...Deno.readDirSync(dir.file("victim"))], []);
+    const stale = dir.write("victim/web.pid", "2147483647");
+    const kill = await sipid("kill", "--pid-file", dir.file("app/run/web.pid"));
+    expectResult(kill, { code: 1, stderr: reason });
+    assert(exists(stale));
+
+    // Where it leads below their own directory, they could have changed that themselves.
+    const path = dir.file("app/current/web.pid");
+    expectResult(await sipid("claim", "--pid", String(Deno.pid), "--pid-file", path), { code: 0 });
+    assert(exists(dir.file("app/releases/web.pid")));
+  },
+);
 
 /** A daemon of nobody's that becomes root's, as with sudo(8): nobody may start that, not signal it. */
 const BECOMES_ROOTS = `
