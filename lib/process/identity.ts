@@ -4,6 +4,7 @@ import {
   bootId,
   hidesProcesses,
   INIT,
+  isMachinesPidNamespace,
   isRunningBelow,
   pidNamespace,
   pidNamespaceExists,
@@ -163,17 +164,23 @@ function claimedElsewhere(
   if (
     isRunningBelow(pid, startTicks + offset) || (!isOfOtherBoot && pidNamespaceExists(namespace))
   ) {
-    return current === undefined
-      ? {
+    if (current === undefined) {
+      return {
         reason: "it was claimed in another PID namespace, such as a container's, and the " +
           "machine's boot id is hidden, so that it may be running there",
         hint: READ_BOOT_ID,
-      }
-      : {
-        reason:
-          "it was claimed in another PID namespace, such as a container's, which still exists",
-        hint: "run this in that namespace",
       };
+    }
+    if (isMachinesPidNamespace(namespace)) {
+      return {
+        reason: "it was claimed on the machine, outside of this container",
+        hint: "run this on the machine",
+      };
+    }
+    return {
+      reason: "it was claimed in another PID namespace, such as a container's, which still exists",
+      hint: "run this in that namespace",
+    };
   }
   if (isOfOtherBoot || !hidesProcesses()) return undefined;
   return {

@@ -169,9 +169,14 @@ export function pidNamespace(): number | undefined {
   return namespaceOf("self");
 }
 
+/** Returns whether this is the PID namespace of the machine itself. */
+export function isMachinesPidNamespace(namespace: number): boolean {
+  return namespace === INITIAL_PID_NAMESPACE;
+}
+
 /** Returns whether processes of another PID namespace are known to run. */
 export function pidNamespaceExists(namespace: number): boolean {
-  if (namespace === INITIAL_PID_NAMESPACE) return true;
+  if (isMachinesPidNamespace(namespace)) return true;
   // Nothing runs in a namespace whose first process is a zombie.
   return namesInProc("/proc").some((name) =>
     /^\d+$/.test(name) && namespaceOf(name) === namespace && runningStat(name) !== undefined

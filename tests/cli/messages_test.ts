@@ -983,6 +983,8 @@ const UNPROVOKED: Readonly<Record<string, string>> = {
   "it was claimed in another PID namespace, such as a container's, which still exists":
     "see identity_test.ts",
   "run this in that namespace": "the hint of the former",
+  "it was claimed on the machine, outside of this container": "see identity_test.ts",
+  "run this on the machine": "the hint of the former",
   "it was claimed in another PID namespace, such as a container's, and the machine's boot id is hidden, so that it may be running there":
     "see identity_test.ts",
   "it was claimed in another PID namespace, such as a container's, and /proc hides whether that still exists":
