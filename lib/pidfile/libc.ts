@@ -68,9 +68,18 @@ export function readSymlink(fd: number): string {
     const target = new Uint8Array(PATH_MAX);
     const length = Number(library.symbols.readlinkat(fd, cString(""), target, BigInt(PATH_MAX)));
     if (length < 0) throw osError(errno());
-    return new TextDecoder().decode(target.subarray(0, length));
+    return decode(target.subarray(0, length));
   } finally {
     library.close();
+  }
+}
+
+/** A replacement character could be the name of another file. */
+function decode(bytes: Uint8Array<ArrayBuffer>): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    throw new Error("the target of a symlink on the way is not valid UTF-8");
   }
 }
 

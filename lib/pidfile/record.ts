@@ -9,7 +9,8 @@
  * process), BOOT the boot id, NAMESPACE the inode of the PID namespace, DEVICE that of the pidfile's
  * directory (a snapshot or another file system can have its inode), DIRECTORIES the inodes of the
  * directories that others can change, MTIME the pidfile's modification time (milliseconds since
- * 1970), and PATH the path that was claimed, with its symlinks resolved.
+ * 1970), and PATH the path that was claimed, with its symlinks resolved. Where others could exchange
+ * a symlink on root's way, DEVICE is 0 and PATH is as it was given.
  *
  * Why not a symlink: its owner and its text are read by two system calls. In a directory that
  * another user can write, a symlink of root's and one of their own can trade places in between. An
@@ -20,6 +21,7 @@
 import { errnoOf, toCommandError, withHint } from "../errors.ts";
 import type { Identity } from "../process/identity.ts";
 import { parsePid } from "../process/pid.ts";
+import { maySignalOthers } from "../process/process.ts";
 import { shellQuote } from "../shell_quote.ts";
 import { GROUP_WRITE, OTHERS_WRITE } from "./modes.ts";
 import type { FileStat } from "./pidfile.ts";
@@ -45,6 +47,9 @@ const MAX_RECORD_BYTES = 4_096 + 2_048 * "18446744073709551615:".length + 256;
 
 /** The modification time of a record, in milliseconds since 1970: whoever writes to it changes it. */
 const SEAL = 0;
+
+/** The device of no directory: what was claimed there is known by its path alone. */
+const NO_DEVICE = 0;
 
 /** What keeps a record from being read although it is there: without it, time would decide. */
 const UNREADABLE = ["EMFILE", "ENFILE", "ENOMEM", "EIO"];
@@ -121,11 +126,12 @@ export function writeRecord(
     const mode = pidfile.mode & ~(GROUP_WRITE | OTHERS_WRITE);
     using file = createForGroup(temporary, mode, pidfile.gid);
     try {
-      const [identity, { device, directories, resolved }] = [
-        [pid, startTicks, boot, namespace],
-        place,
-      ];
-      writeBytes(file, [...identity, device, directories, pidfile.mtime ?? 0, resolved].join(" "));
+      const identity = [pid, startTicks, boot, namespace];
+      // Others can have led root here: then it is not the claim of whoever goes here by another path.
+      const isLed = place.hasSharedSymlink && maySignalOthers();
+      const [device, path] = isLed ? [NO_DEVICE, place.absolute] : [place.device, place.resolved];
+      const where = [device, place.directories, pidfile.mtime ?? 0, path];
+      writeBytes(file, [...identity, ...where].join(" "));
       seal(file);
       Deno.renameSync(temporary, record.at);
     } catch (error) {

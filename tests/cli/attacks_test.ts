@@ -26,6 +26,9 @@ function testAsRoot(name: string, fn: () => Promise<void>): void {
   Deno.test({ name, ignore: Deno.uid() !== 0, fn });
 }
 
+/** A group that nobody is not in. */
+const ADM = 4;
+
 /** Debian's own: another one may be out of another user's reach. */
 const PYTHON = "/usr/bin/python3";
 
@@ -675,6 +678,50 @@ testAsRoot(
     assert(exists(dir.file("app/releases/web.pid")));
   },
 );
+
+testAsRoot(
+  "what root claims by a symlink that others can move is not claimed where it leads",
+  async () => {
+    using dir = new TempDir();
+    Deno.chmodSync(dir.path, 0o755);
+    await using job = new Job();
+    for (const name of ["theirs", "other"]) Deno.mkdirSync(dir.file(name));
+    Deno.symlinkSync(dir.file("other"), dir.file("theirs/link"));
+    Deno.chownSync(dir.file("theirs"), NOBODY, NOBODY);
+    // As BOSH's run directories are; nobody is not in the group.
+    Deno.chownSync(dir.file("other"), 0, ADM);
+    Deno.chmodSync(dir.file("other"), 0o770);
+    const move = ["-T", dir.file("theirs/link"), dir.file("theirs/run")];
+    assertEquals((await asNobody("mv", move)).code, 0);
+    const [path, other] = [dir.file("theirs/run/web.pid"), dir.file("other/web.pid")];
+    const claim = (pid: number): string[] => ["claim", "--pid", String(pid), "--pid-file"];
+    expectResult(await sipid(...claim(job.pid), path), {
+      code: 0,
+      stderr: "so kill will not signal it",
+    });
+    for (const args of [["kill", "--pid-file"], claim(Deno.pid)]) {
+      const stderr = `it was claimed as ${path}, and the pidfile was copied or moved here`;
+      expectResult(await sipid(...args, other), { code: 1, stderr });
+    }
+    assert(isRunning(job.pid));
+    const status = await sipid("status", "--pid-file", path);
+    expectResult(status, { code: 0, stdout: /^running/ });
+  },
+);
+
+testAsRoot("a symlink with a target that is not UTF-8 leads nowhere else", async () => {
+  using dir = new TempDir();
+  const shared = dir.file("shared");
+  Deno.mkdirSync(shared);
+  Deno.chmodSync(shared, 0o775);
+  await run("sh", ["-c", `cd ${shared}; ln -s "$(printf 'caf\\351')" link`]);
+  const path = `${shared}/link/run/web.pid`;
+  expectResult(await sipid("claim", "--pid", String(Deno.pid), "--pid-file", path), {
+    code: 1,
+    stderr: "the target of a symlink on the way is not valid UTF-8",
+  });
+  assertEquals(Array.from(Deno.readDirSync(shared), ({ name }) => name), ["link"]);
+});
 
 /** A daemon of nobody's that becomes root's, as with sudo(8): nobody may start that, not signal it. */
 const BECOMES_ROOTS = `

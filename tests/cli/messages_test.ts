@@ -924,6 +924,7 @@ const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
     "${path}: is held up by another process, with a lease or by replacing it, after 500ms; " +
     "find it with: fuser -v ${path}",
     "is owned by nobody, who may be any user outside of this user namespace",
+    "the target of a symlink on the way is not valid UTF-8",
     'its symlink ${dir.file("app/run")} lies where other users could have put another one, and ' +
     'leads to ${dir.file("victim")}, which they cannot change; give its path without symlinks',
   ],
