@@ -20,7 +20,7 @@ export function createTemporary(
     const isOfGroup = gid === undefined || made.gid === gid;
     if (isOfGroup && ((made.mode ?? 0) & 0o777) === wanted) return file;
     // By its descriptor: another user may have put a symlink at its name.
-    const descriptor = descriptorPath(file);
+    const descriptor = descriptorPath(file, name.slice(name.lastIndexOf("/") + 1));
     if (descriptor === undefined) throw new Error("its descriptor cannot be found");
     if (!isOfGroup) Deno.chownSync(descriptor, null, gid);
     Deno.chmodSync(descriptor, wanted); // narrowed by the umask

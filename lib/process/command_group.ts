@@ -6,8 +6,7 @@ import { delay } from "@std/async/delay";
 import { isDenied } from "../errors.ts";
 import { type ChildExit, exitOf, holdChild, keepExits, notStarted } from "./child.ts";
 import type { Pid } from "./pid.ts";
-import { readProc } from "./proc.ts";
-import type { HeldProcess } from "./process.ts";
+import { type HeldProcess, holdProcess } from "./process.ts";
 import { ProcessGroup } from "./process_group.ts";
 
 /** Milliseconds between SIGTERM and SIGKILL. */
@@ -28,6 +27,9 @@ const MAX_OUTPUT_CHARS = 4_096;
  * when the command has exited: from then on another group can have its number.
  */
 const MARK = "SIPID_PROBE";
+/** Each read of an environment blocks a thread of the runtime's pool. */
+const MAX_PENDING_READS = 8;
+let pendingReads = 0;
 
 /** A running command. */
 export class CommandGroup {
@@ -86,11 +88,13 @@ export class CommandGroup {
     const isRunning = !this.#hasExited;
     const terminated = isRunning && this.#signal("SIGTERM") && within(exited, TERM_TIMEOUT_MS);
     // The runtime reaps a command only between two turns of this program, and reports it at once: in
-    // this turn the number of one that is running is its own.
-    using members = this.#members();
+    // this turn the number of one that is running is its own. If /proc hides it, nothing else is.
+    using group = this.#leader.startTicks === undefined
+      ? undefined
+      : new ProcessGroup(this.#leader);
     await terminated;
-    if (this.#hasExited) await killRest(members);
-    else this.#signal("SIGKILL");
+    if (!this.#hasExited) this.#signal("SIGKILL");
+    else if (group !== undefined) await this.#killRest(group);
     const hasExited = await within(exited, KILL_TIMEOUT_MS);
     // Processes that left the group may keep the pipes open. Nothing is said about a success.
     const hasSucceeded = !isRunning && (await this.status).code === 0;
@@ -103,14 +107,29 @@ export class CommandGroup {
     return hasExited;
   }
 
-  /** Finds the members of the group that are its own for certain; undefined if /proc hides them. */
-  #members(): ProcessGroup | undefined {
-    if (this.#leader.startTicks === undefined) return undefined;
-    return new ProcessGroup(
-      this.#leader,
-      ({ directory }) =>
-        readProc(`${directory}/environ`)?.split("\0").includes(`${MARK}=${this.#mark}`) === true,
-    );
+  /** Kills what the command has left, if that is known to be the command's. */
+  async #killRest(group: ProcessGroup): Promise<void> {
+    if (group.send("SIGKILL") !== "unclear") return;
+    const until = performance.now() + MARK_TIMEOUT_MS;
+    do {
+      await Promise.all(
+        group.running().map(async (member) => {
+          using held = holdProcess(member);
+          if (held !== undefined && await this.#hasMark(held)) group.trust(held);
+        }),
+      );
+    } while (group.send("SIGKILL") === "unclear" && performance.now() < until);
+  }
+
+  /** Returns whether the environment of a process has the mark of this command. */
+  async #hasMark({ directory }: HeldProcess): Promise<boolean> {
+    if (pendingReads >= MAX_PENDING_READS) return false;
+    pendingReads++;
+    // It is in the memory of the process, and may be on a file system that does not answer.
+    const reading = Deno.readTextFile(`/proc/${directory}/environ`).catch(() => "")
+      .finally(() => pendingReads--);
+    if (!await within(reading, MARK_TIMEOUT_MS)) return false;
+    return (await reading).split("\0").includes(`${MARK}=${this.#mark}`);
   }
 
   /** Sends a signal to the group of a running command; returns whether there was one to get it. */
@@ -140,12 +159,6 @@ export class CommandGroup {
       if (last !== undefined) this.#lastLine = last.trim().slice(0, MAX_OUTPUT_CHARS);
     }
   }
-}
-
-/** Kills what a command has left, as far as that is known to be the command's. */
-async function killRest(members: ProcessGroup | undefined): Promise<void> {
-  const until = performance.now() + MARK_TIMEOUT_MS;
-  while (members?.send("SIGKILL") === "unclear" && performance.now() < until) await delay(1);
 }
 
 /** Returns whether a promise settles in time, in milliseconds. */

@@ -253,16 +253,20 @@ export function openDescriptors(): readonly string[] {
  * Returns the path of an open file's descriptor, /proc/self/fd/N, which the runtime does not give.
  * What is opened below that path is the open file itself, whatever its name has become.
  *
+ * @param name the file's, without its directory: what is open by another one is left alone, since it
+ * can be on a file server that does not answer
  * @param others paths of other descriptors that may be open on the same file
  */
 export function descriptorPath(
   file: Deno.FsFile,
+  name: string,
   others: ReadonlySet<string> = new Set(),
 ): string | undefined {
   const wanted = file.statSync();
   for (const path of openDescriptors()) {
     if (others.has(path)) continue;
     try {
+      if (!Deno.readLinkSync(path).endsWith(`/${name}`)) continue;
       const info = Deno.statSync(path);
       const isAlike = info.dev === wanted.dev && info.ino === wanted.ino;
       if (isAlike && (isExact(wanted) || movesWith(file, path))) return path;

@@ -105,7 +105,7 @@ export function holdProcess(one: Process): HeldProcess | undefined {
     return isRunning(one) ? plain() : undefined;
   }
   // A process may be held several times, each time by a descriptor of its own.
-  const path = descriptorPath(file, usedDescriptors);
+  const path = descriptorPath(file, String(one.pid), usedDescriptors);
   if (path !== undefined) usedDescriptors.add(path);
   const held = {
     ...one,
@@ -180,13 +180,15 @@ export function startedAt({ startTicks }: Process): number | undefined {
   if (startTicks === undefined) return undefined;
   for (let reads = 1; reads <= MAX_READS; reads++) {
     const begin = Date.now();
-    const uptime = Number(readProc("uptime")?.split(" ")[0]);
+    const uptime = machineUptime();
     const [own, age] = [ownStartTicks(), performance.now()];
     const now = Date.now();
     // If sipid was stopped in between, or the clock was set, these are not of one moment.
     if (Math.abs(now - begin) > MAX_READ_MS) continue;
     const candidates: number[] = [];
-    if (uptime > 0) candidates.push(now - (uptime - startTicks / TICKS_PER_SECOND) * 1000);
+    if (uptime !== undefined) {
+      candidates.push(now - (uptime - startTicks / TICKS_PER_SECOND) * 1000);
+    }
     // Not performance.timeOrigin: the clock may have been set since.
     if (own !== undefined) {
       candidates.push(now - age - (own - startTicks) * 1000 / TICKS_PER_SECOND);
@@ -194,6 +196,15 @@ export function startedAt({ startTicks }: Process): number | undefined {
     return candidates.length === 0 ? undefined : Math.min(...candidates);
   }
   return undefined;
+}
+
+/** Returns the seconds since boot; undefined if they cannot be read, as where lxcfs has crashed. */
+function machineUptime(): number | undefined {
+  try {
+    return Number(readProc("uptime")?.split(" ")[0]) || undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Returns the start ticks of this program's first thread besides the main one. */

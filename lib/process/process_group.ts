@@ -35,16 +35,10 @@ export class ProcessGroup implements Target, Disposable {
   readonly #leader: HeldProcess;
   /** Members that were in the group when it was known to be this one, by PID. */
   readonly #anchors = new Map<Pid, HeldProcess>();
-  readonly #isOwn: (member: Process) => boolean;
 
-  /**
-   * Use `findGroup`, which checks that it leads one.
-   *
-   * @param isOwn returns whether something else proves that a member belongs to this group
-   */
-  constructor(leader: HeldProcess, isOwn: (member: Process) => boolean = () => false) {
+  /** Use `findGroup`, which checks that it leads one. */
+  constructor(leader: HeldProcess) {
     this.#leader = leader;
-    this.#isOwn = isOwn;
     this.running();
   }
 
@@ -61,7 +55,7 @@ export class ProcessGroup implements Target, Disposable {
     this.#releaseAnchors(false);
     const isRecycled = !this.#hasLeader() && !!statOf(String(this.id));
     // With another process of the leader's PID, nothing of the group is left.
-    const running = isRecycled ? [] : runningIn(this.id, (member) => this.#anchor(member));
+    const running = isRecycled ? [] : runningIn(this.id, (member) => this.#anchor(member, false));
     if (running.length === 0) this.#releaseAnchors(true);
     return running;
   }
@@ -71,8 +65,13 @@ export class ProcessGroup implements Target, Disposable {
     this.#releaseAnchors(true);
   }
 
+  /** Takes a process, if it is in a group of this number, for a member: something else proves it. */
+  trust(member: Process): void {
+    this.#anchor(member, true);
+  }
+
   /** Holds a member, if that is known to be one. */
-  #anchor(member: Process): void {
+  #anchor(member: Process, isProven: boolean): void {
     const isKnown = member.pid === this.id || this.#anchors.has(member.pid);
     if (isKnown || this.#anchors.size >= MAX_ANCHORS) return;
     const held = holdProcess(member);
@@ -80,7 +79,7 @@ export class ProcessGroup implements Target, Disposable {
     // Without a descriptor it could be another process by now, started in the same clock tick.
     const isHeld = held.directory !== member.directory;
     // What pins the number after the member was read has pinned it before.
-    const isCertain = isHeld && this.#isMember(held) && (this.#isPinned() || this.#isOwn(held));
+    const isCertain = isHeld && this.#isMember(held) && (isProven || this.#isPinned());
     if (isCertain) this.#anchors.set(held.pid, held);
     else held[Symbol.dispose]();
   }

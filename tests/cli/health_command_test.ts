@@ -257,6 +257,21 @@ Deno.test("what a command has left and cannot be recognised is not signalled whe
   Deno.kill(left, "SIGKILL");
 });
 
+Deno.test("an environment that cannot be read, as on a file server, does not hold a wait up", async () => {
+  using dir = new TempDir();
+  // What the command leaves gets the PID 500. The command itself is not traced.
+  const script = `
+    strace -f -b execve -P /proc/500/environ -e inject=read:delay_enter=30000000 -o trace \\
+      ${SIPID} wait-until-healthy --timeout 500ms -- \\
+      sh -c 'echo 499 >/proc/sys/kernel/ns_last_pid; sleep 600 & exit 1' 2>log &
+    until grep -q 'healthcheck unhealthy' log; do sleep 0.01; done
+    is_running 500 && echo running; cat trace >&2`;
+  const { stdout, stderr, ms } = await inPidNamespace(dir, script);
+  assertEquals(stdout, "running\n", stderr);
+  assertMatch(stderr, /read\(/);
+  assertLess(ms, 20_000);
+});
+
 Deno.test("a process without the environment of its command is ended with that at the deadline", async () => {
   using dir = new TempDir();
   const script = `trap 'exit 1' TERM; env -i sh -c 'trap "" TERM; echo >ready; sleep 600' &

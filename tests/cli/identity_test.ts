@@ -1,5 +1,5 @@
 /** Which process a pidfile means: each row of the table in docs/reliability.md, for each command. */
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertNotMatch } from "@std/assert";
 import { inPidNamespace } from "../namespaces.ts";
 import { traced } from "../strace.ts";
 import {
@@ -666,6 +666,32 @@ for (const [what, [mount, user, fact, hint]] of Object.entries(BLIND)) {
     assertEquals(Deno.readTextFileSync(path), before);
   });
 }
+
+Deno.test("a process is dated by sipid's own start where /proc/uptime cannot be read", async () => {
+  using dir = new TempDir();
+  await using job = new Job();
+  const path = dir.write("web.pid", String(job.pid));
+  // As in a container whose lxcfs has crashed.
+  const inject = ["-P", "/proc/uptime", "-e", "inject=openat:error=ENOTCONN"];
+  const status = await traced(dir, inject, ["status", "--pid-file", path]);
+  assertMatch(status.log, /uptime".*INJECTED/);
+  expectResult(status.result, { code: 0, stdout: /^running \d+ \(sleep\), up / });
+  const kill = await traced(dir, inject, ["kill", "--pid-file", path]);
+  expectResult(kill.result, { code: 0, stderr: "sent SIGTERM" });
+});
+
+Deno.test("a descriptor that kill inherits, as of a log on a file server, is not examined", async () => {
+  using dir = new TempDir();
+  await using job = new Job();
+  const path = dir.write("web.pid", String(job.pid));
+  const [log, trace] = [dir.write("service.log", ""), dir.file("trace")];
+  const command = ["-e", "trace=statx", "-o", trace, SIPID, "kill", "--pid-file", path];
+  const result = await run("sh", ["-c", `exec strace -f "$@" 9<>${log}`, "sh", ...command]);
+  expectResult(result, { code: 0, stderr: "sent SIGTERM" });
+  const calls = Deno.readTextFileSync(trace);
+  assertMatch(calls, /"\/proc\/self\/fd\/\d+"/);
+  assertNotMatch(calls, /"\/proc\/self\/fd\/9"/);
+});
 
 Deno.test("a claim of a PID namespace that has ended does not mean a process of the same number and start", async () => {
   for (const boot of ["", "; s/ [0-9a-f-]{36} / 00000000-0000-0000-0000-000000000000 /"]) {
