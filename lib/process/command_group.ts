@@ -112,8 +112,9 @@ export class CommandGroup {
     if (group.send("SIGKILL") !== "unclear") return;
     const until = performance.now() + MARK_TIMEOUT_MS;
     do {
+      // One that has the mark is enough.
       await Promise.all(
-        group.running().map(async (member) => {
+        group.running().slice(0, MAX_PENDING_READS).map(async (member) => {
           using held = holdProcess(member);
           if (held !== undefined && await this.#hasMark(held)) group.trust(held);
         }),

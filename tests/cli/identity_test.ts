@@ -313,6 +313,18 @@ const ROWS: readonly Row[] = [
     ],
   },
   {
+    situation: "another process, its own --exec, a claimed pidfile written later, and a restart",
+    arrange: RESTARTED,
+    options: "--exec /bin/sleep",
+    seen: UNCLEAR,
+    reports: [
+      /copied after that claim; if the service is not running, remove the pidfile; if that process/,
+      /nothing was signalled; if the service is not running, remove the pidfile; if .*\n$/,
+      /^unknown: .*copied after that claim/,
+      /warning: .*copied after that claim; .*remove the claim record\n[^]*healthcheck unhealthy/,
+    ],
+  },
+  {
     situation: "a claim before a restart, and a daemon that wrote its PID, the same, since",
     arrange: `${RESTARTED}; touch web.pid`,
     seen: UNCLEAR,
