@@ -26,6 +26,7 @@ export const recipes: readonly Recipe[] = [
   {
     name: "gunicorn",
     program: "gunicorn",
+    slowStopMs: 20_000, // the grace period of the kill in its start
     reload: {
       change: "sed -i s/hello/changed/ /opt/gunicorn/app.py",
       applied: says("changed", 8000),
@@ -188,6 +189,7 @@ JAVA
         sipid wait-until-healthy --timeout 10s --polling-frequency 50ms -- \
           grep -q 'Full thread dump' /var/log/jvm.log`,
     },
-    leaves: [],
+    // A JVM that is stopped before it handles signals leaves one, which the next one removes.
+    leaves: ["/tmp/hsperfdata_www-data/"],
   },
 ];

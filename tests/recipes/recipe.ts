@@ -24,6 +24,8 @@ export interface Recipe {
   readonly ways?: readonly string[];
   /** The ways in which the page says to stop it only when it is ready. */
   readonly readyFirst?: readonly string[];
+  /** Milliseconds that what a dead pidproxy has left can take to stop, as the page says. */
+  readonly slowStopMs?: number;
   /** Scripts that test what only this page promises, by what that is. */
   readonly extra?: Readonly<Record<string, string>>;
   /** A script that makes the machine what the reader's is: packages are installed. */

@@ -271,7 +271,8 @@ class Scenarios {
       }
       await this.#untilOtherThan([victim, ...workers.map(({ pid }) => pid)]);
       await this.#untilReady();
-      if (way.restarts) assertLess(performance.now() - begin, RESTART_LIMIT_MS + this.#startMs);
+      const limit = RESTART_LIMIT_MS + this.#startMs + (recipe.slowStopMs ?? 0);
+      if (way.restarts) assertLess(performance.now() - begin, limit);
     }
   }
 
