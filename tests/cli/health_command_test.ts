@@ -259,13 +259,14 @@ Deno.test("what a command has left and cannot be recognised is not signalled whe
 
 Deno.test("an environment that cannot be read, as on a file server, does not hold a wait up", async () => {
   using dir = new TempDir();
-  // What the command leaves gets the PID 500. The command itself is not traced.
+  // What the command leaves gets a PID from 500 on.
+  const pids = Array.from({ length: 50 }, (_, k) => `-P /proc/${500 + k}/environ`);
   const script = `
-    strace -f -b execve -P /proc/500/environ -e inject=read:delay_enter=30000000 -o trace \\
+    strace -f ${pids.join(" ")} -e inject=read:delay_enter=30000000 -o trace \\
       ${SIPID} wait-until-healthy --timeout 500ms -- \\
-      sh -c 'echo 499 >/proc/sys/kernel/ns_last_pid; sleep 600 & exit 1' 2>log &
+      sh -c 'echo 499 >/proc/sys/kernel/ns_last_pid; sleep 600 & echo $! >left; exit 1' 2>log &
     until grep -q 'healthcheck unhealthy' log; do sleep 0.01; done
-    is_running 500 && echo running; cat trace >&2`;
+    is_running $(cat left) && echo running; cat trace >&2`;
   const { stdout, stderr, ms } = await inPidNamespace(dir, script);
   assertEquals(stdout, "running\n", stderr);
   assertMatch(stderr, /read\(/);
