@@ -54,6 +54,9 @@ const NO_DEVICE = 0;
 /** What keeps a record from being read although it is there: without it, time would decide. */
 const UNREADABLE = ["EMFILE", "ENFILE", "ENOMEM", "EIO"];
 
+/** What says that there is no file of that name. */
+const NO_FILE = ["ENOENT", "ENAMETOOLONG"];
+
 function recordOf(pidfile: Spot): Spot {
   return siblingOf(pidfile, "claim");
 }
@@ -161,15 +164,16 @@ function createForGroup(name: string, mode: number, gid: number): Deno.FsFile {
   }
 }
 
-/** Removes the record, if there is one and it can be removed. */
-export function removeRecord(place: Spot): void {
-  const { at } = recordOf(place);
+/** Removes the record; returns the path of one that is left. */
+export function removeRecord(place: Spot): string | undefined {
+  const { at, path } = recordOf(place);
   try {
     // Nothing but a regular file is ever a record.
     if (Deno.lstatSync(at).isFile) Deno.removeSync(at);
-  } catch {
-    // Without its pidfile it means nothing.
+  } catch (error) {
+    if (!NO_FILE.includes(errnoOf(error) ?? "")) return path;
   }
+  return undefined;
 }
 
 /**

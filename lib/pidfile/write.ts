@@ -76,7 +76,7 @@ function writeAndRecord(
     } catch (error) {
       if (!(error instanceof CommandError)) throw error;
       recordError = error.message;
-      removeRecord(place);
+      refuseOldRecord(place);
     }
   };
   if (!replaceFile(place, file, old.stat, pid, record)) {
@@ -85,8 +85,7 @@ function writeAndRecord(
         `${shellQuote(place.path)}: has a hard link by another name; remove that`,
       );
     }
-    writeInPlace(file, pid);
-    record(file);
+    writeInPlace(place, file, pid, record);
   }
   const made = recordError === undefined ? identity : undefined;
   return {
@@ -145,13 +144,35 @@ function replaceFile(
 }
 
 /** For a moment the file is empty: a reader that sees that reads again. */
-function writeInPlace(file: Deno.FsFile, pid: Pid): void {
+function writeInPlace(
+  place: Place,
+  file: Deno.FsFile,
+  pid: Pid,
+  record: (file: Deno.FsFile) => void,
+): void {
   file.truncateSync(0);
+  refuseOldRecord(place);
   file.seekSync(0, Deno.SeekMode.Start);
   try {
     writeBytes(file, String(pid));
+    record(file);
   } catch (error) {
     file.truncateSync(0);
     throw error;
   }
+}
+
+/**
+ * Removes the record of an earlier claim. With the same PID, as in a restarted container, it would
+ * say of the process that is claimed now that it is another one.
+ *
+ * @throws {CommandError} it is left
+ */
+function refuseOldRecord(place: Place): void {
+  const left = removeRecord(place);
+  if (left === undefined) return;
+  throw new CommandError(
+    `${shellQuote(place.path)}: the record of an earlier claim cannot be replaced; ` +
+      `remove ${shellQuote(left)}`,
+  );
 }

@@ -760,7 +760,7 @@ for (const group of [[], ["--group"]]) {
 }
 
 testAsRoot(
-  "a record planted in a sticky directory is replaced by root's, and ignored elsewhere",
+  "a record planted in a sticky directory is replaced by root's, and refused by others",
   async () => {
     using dir = new TempDir();
     Deno.chmodSync(dir.path, 0o1777);
@@ -769,21 +769,42 @@ testAsRoot(
     for (const name of [".web.pid.claim", ".web.pid.claim.new", ".web.pid.new"]) {
       await asNobody("sh", ["-c", `echo planted > ${dir.file(name)}`]);
     }
-    // Another user cannot remove what nobody planted: their claim has no record, and is good.
+    // Another user cannot remove what nobody planted, and nobody's commands would believe it.
     const other = ["--reuid=65533", "--regid=65533", "--clear-groups", SIPID];
     const args = ["claim", "--pid", String(job.pid), "--pid-file", path];
     expectResult(await run("setpriv", [...other, ...args]), {
-      code: 0,
-      stderr: "cannot write the claim record",
+      code: 1,
+      stderr: `${path}: the record of an earlier claim cannot be replaced; remove `,
     });
     assertEquals(readIfExists(dir.file(".web.pid.claim")), "planted\n");
-    expectResult(await sipid("status", "--pid-file", path), { code: 0, stdout: /^running/ });
-    Deno.removeSync(path);
+    assertEquals(exists(path), false);
     expectResult(await sipid(...args), { code: 0, stderr: "" });
     assertMatch(readIfExists(dir.file(".web.pid.claim"))!, new RegExp(`^${job.pid} \\d+ `));
     assertEquals(Deno.statSync(dir.file(".web.pid.claim")).uid, 0);
   },
 );
+
+testAsRoot("claim refuses to leave the record of an earlier claim, which would count", async () => {
+  using dir = new TempDir();
+  const path = dir.write("web.pid", "");
+  Deno.chownSync(path, 0, NOBODY);
+  Deno.chmodSync(path, 0o664);
+  const earlier = new Job();
+  expectResult(await sipid("claim", "--pid", String(earlier.pid), "--pid-file", path), { code: 0 });
+  await earlier[Symbol.asyncDispose]();
+  await using job = new Job(`exec setpriv --reuid=${NOBODY} --clear-groups sleep 600`);
+  const record = dir.file(".web.pid.claim");
+  const before = Deno.readTextFileSync(record);
+  const args = ["claim", "--pid", String(job.pid), "--pid-file", path];
+  expectResult(await asNobody(SIPID, args), {
+    code: 1,
+    stderr: `sipid claim: ${path}: the record of an earlier claim cannot be replaced; ` +
+      `remove ${record}\n`,
+  });
+  assertEquals([Deno.readTextFileSync(path), Deno.readTextFileSync(record)], ["", before]);
+  Deno.removeSync(record);
+  expectResult(await asNobody(SIPID, args), { code: 0, stderr: "cannot write the claim record " });
+});
 
 testAsRoot("symlinks in a directory of another user lead to their own process", async () => {
   using dir = new TempDir();

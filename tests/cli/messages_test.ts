@@ -1000,6 +1000,7 @@ const UNPROVOKED: Readonly<Record<string, string>> = {
   "…; if that process is the service, remove the claim record": "the same",
   "…: its symlink … is owned by …, who could lead it elsewhere; use a path without it":
     "see attacks_test.ts",
+  "…: the record of an earlier claim cannot be replaced; remove …": "see attacks_test.ts",
   "its start time is hidden": "see identity_test.ts",
   "the machine's boot id is hidden": "see identity_test.ts",
   "…, so it cannot be compared with the claim record": "see identity_test.ts",
