@@ -1,9 +1,11 @@
 #!/bin/sh
-# stemcell.sh STEMCELL DIR: boots a copy of STEMCELL, an overlay in DIR, with Monit; runs until it is
-# killed. To be called in a separate mount and PID namespace, with which everything is removed.
+# stemcell.sh STEMCELL DIR JOB: boots a copy of STEMCELL, an overlay in DIR, runs the job's pre-start,
+# then Monit; runs until it is killed. To be called in a separate mount and PID namespace, with which
+# everything is removed.
 set -eu
 stemcell=$1
 dir=$2
+job=$3
 root=$dir/root
 
 mkdir -p "$dir/over" "$root"
@@ -38,6 +40,13 @@ set httpd unixsocket /run/monit.sock
 include /var/vcap/jobs/*/monit
 MONITRC
 chmod 600 "$root/etc/monit/monitrc"
+
+# Before Monit, as on a BOSH VM: Monit starts the job by itself, and a pre-start stops what is running.
+env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin \
+  chroot "$root" "/var/vcap/jobs/$job/bin/pre-start" >"$dir/pre-start.log" 2>&1 || {
+  cat "$dir/pre-start.log" >&2
+  exit 1
+}
 
 # PID 1 reaps what its children leave, as an init does.
 # shellcheck disable=SC2016

@@ -48,11 +48,10 @@ export class Stemcell implements AsyncDisposable {
     // When it is killed, so is PID 1 of the namespace, and with that everything in it.
     const unshare = ["--mount", "--pid", "--fork", "--kill-child=SIGKILL"];
     booted.#namespace = await Running.start("unshare", [
-      ...[...unshare, "sh", `${ROOT}tests/e2e/stemcell.sh`, stemcell, dir.path],
+      ...[...unshare, "sh", `${ROOT}tests/e2e/stemcell.sh`, stemcell, dir.path, job],
     ]);
     const { pid } = booted.#namespace;
     booted.#init = Number(Deno.readTextFileSync(`/proc/${pid}/task/${pid}/children`).trim());
-    await booted.vcap(`jobs/${job}/bin/pre-start`);
     await until(() => booted.read("var/log/monit.log").includes("started"), "Monit is up");
     return booted;
   }
