@@ -87,6 +87,8 @@ export interface LockedPidfile {
   unlink(): void;
 }
 
+/** How often a pidfile is read that changes every time. */
+const MAX_READS = 10;
 /** Milliseconds that a pidfile gets to be written, and to become clear. */
 const SETTLE_TIMEOUT_MS = 200;
 /** Milliseconds between two reads of it. */
@@ -98,14 +100,16 @@ const SETTLE_INTERVAL_MS = 10;
  * @throws {CommandError} it is not a regular file, or cannot be read
  */
 export async function readPidfile(path: string): Promise<PidfileState> {
-  using place = findPlace(path, "read");
-  const opened = place && await openRegularFile(place);
-  if (place === undefined || opened === undefined) return { kind: "missing" };
-  try {
-    return await readState(place, opened.file);
-  } finally {
-    opened.file.close();
+  for (let reads = 1; reads <= MAX_READS; reads++) {
+    using place = findPlace(path, "read");
+    const opened = place && await openRegularFile(place);
+    if (place === undefined || opened === undefined) return { kind: "missing" };
+    using file = opened.file;
+    const state = await readState(place, file);
+    // If it has been replaced meanwhile, the record is that of its successor.
+    if (isNamedBy(place, file)) return state;
   }
+  throw unsettled(path);
 }
 
 /**
@@ -233,9 +237,6 @@ function emptyFile({ file, isWritable }: Opened): boolean {
   }
 }
 
-/** How often a pidfile is read that changes every time. */
-const MAX_READS = 10;
-
 /**
  * Reads the content and the record that belongs to it. A claim and a kill empty the file before they
  * change the record: if the file has not changed after the record was read, the two are a pair.
@@ -257,7 +258,12 @@ async function readState(place: Place, file: Deno.FsFile): Promise<ExistingPidfi
     const isForContent = record?.identity.pid === content.pid;
     return { ...content, stat, way: place, record: isForContent ? record : undefined };
   }
-  throw new CommandError(
+  throw unsettled(place.path);
+}
+
+function unsettled(path: string): CommandError {
+  const name = shellQuote(path);
+  return new CommandError(
     `cannot read ${name}: another process keeps changing it; find it with: fuser -v ${name}`,
   );
 }

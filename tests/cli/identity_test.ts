@@ -843,6 +843,14 @@ const MIDWAY: Record<string, { script: string; code: number }> = {
       status=0; continue_it || status=$?`,
     code: 0,
   },
+  // The same, and the service has removed its pidfile as it exited.
+  "a claim writes anew": {
+    script: `
+      stop_at statx kill
+      rm web.pid; spawn; sipid claim --pid $pid --pid-file web.pid --exec /bin/sleep
+      status=0; continue_it || status=$?`,
+    code: 0,
+  },
   // One kill has removed the record and not yet the pidfile, which is empty, and locked.
   "a kill removes": {
     script: `
