@@ -129,6 +129,10 @@ export function writeRecord(
     const mode = pidfile.mode & ~(GROUP_WRITE | OTHERS_WRITE);
     using file = createForGroup(temporary, mode, pidfile.gid);
     try {
+      // ext4 starts writing a file that was truncated to nothing when it is closed. The pidfile, which
+      // is renamed over another, is on the disk after a power failure; without this, the record's
+      // text is not.
+      file.truncateSync(0);
       const identity = [pid, startTicks, boot, namespace];
       // Others can have led root here: then it is not the claim of whoever goes here by another path.
       const isLed = place.hasSharedSymlink && maySignalOthers();

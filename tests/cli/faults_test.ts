@@ -1,6 +1,6 @@
 /** Full, read-only and exhausted file systems, and recycled PIDs, in separate namespaces. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { inNamespace, onTmpfs } from "../namespaces.ts";
+import { inNamespace, inPidNamespace, onTmpfs } from "../namespaces.ts";
 import { traced } from "../strace.ts";
 import {
   AS_NOBODY,
@@ -67,6 +67,25 @@ Deno.test("claim and kill on a read-only file system report it and keep the file
     "sipid claim: cannot remove web.pid: read-only file system; use a path on a writable file system",
   );
   assertStringIncludes(stderr, "cannot create directory new: read-only file system");
+});
+
+Deno.test({
+  name: "a pidfile that a power failure leaves on ext4 has its claim record",
+  ignore: Deno.uid() !== 0,
+  async fn() {
+    using dir = new TempDir();
+    const { stdout, stderr } = await inPidNamespace(
+      dir,
+      `truncate -s 64M disk; mkfs.ext4 -q disk; mkdir run left; mount -o loop,commit=1 disk run
+       spawn; sipid claim --pid $pid --pid-file run/web.pid
+       # A copy is what would be left; once a second the kernel commits what it has in memory.
+       until cp --sparse=always disk copy && mount -o loop copy left && [ -s left/web.pid ]; do
+         umount left || :; sleep 0.1
+       done
+       [ "$(cat left/web.pid)" = $pid ]; cmp run/.web.pid.claim left/.web.pid.claim >&2; echo same`,
+    );
+    assertEquals(stdout, "same\n", stderr);
+  },
 });
 
 Deno.test("kill locks a pidfile that it has opened for writing, as NFS asks for", async () => {
