@@ -311,9 +311,11 @@ Deno.test("the job with pidproxy runs a MariaDB, which has exited when Monit has
   );
   const query = (sql: string): Promise<Result> =>
     stemcell.run("mariadb", "--no-defaults", "-uroot", `--socket=${socket}`, "-NBe", sql);
+  const answers = (): Promise<void> =>
+    until(async () => (await query("SELECT 1")).code === 0, "MariaDB answers");
   for (let round = 1; round <= 2; round++) {
     await stemcell.tell("start");
-    await until(async () => (await query("SELECT 1")).code === 0, "MariaDB answers");
+    await answers();
     const sql = `CREATE DATABASE d${round}; SHOW DATABASES LIKE 'd%'`;
     assertEquals((await query(sql)).stdout.trim().split("\n").length, round);
     await stemcell.tell("stop");
@@ -321,4 +323,15 @@ Deno.test("the job with pidproxy runs a MariaDB, which has exited when Monit has
     const log = stemcell.read("var/vcap/sys/run/mariadb-proxy/mysqld/error.log");
     assertEquals(log.match(/mariadbd: Shutdown complete/g)?.length, round);
   }
+  // Without its supervisord the database runs on; the next start ends it first.
+  await stemcell.tell("start");
+  await answers();
+  const [left] = stemcell.processes("mariadbd");
+  await stemcell.run("monit", "unmonitor", "mariadb-proxy");
+  await stemcell.sh("kill -9 $(cat /var/vcap/sys/run/mariadb-proxy/supervisord.pid)");
+  await stemcell.tell("start");
+  await until(() => stemcell.processes("mariadbd").some((pid) => pid !== left), "MariaDB is new");
+  await answers();
+  await stemcell.tell("stop");
+  assertEquals(stemcell.processes("mariadbd"), []);
 });

@@ -22,7 +22,8 @@ for device in null zero full random urandom; do
   : >"$root/dev/$device"
   mount --bind "/dev/$device" "$root/dev/$device"
 done
-cp -a "$dir/vcap" "$root/var/vcap"
+mkdir -p "$root/var/vcap"
+cp -a "$dir/vcap/." "$root/var/vcap"
 chown -R root:root "$root/var/vcap"
 chroot "$root" id -u vcap >/dev/null 2>&1 ||
   chroot "$root" useradd --no-create-home --shell /bin/false vcap
