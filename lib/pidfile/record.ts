@@ -72,7 +72,7 @@ function recordOf(pidfile: Spot): Spot {
  */
 export async function readRecord(
   place: Place,
-  pidfile: Pick<FileStat, "mtime" | "uid" | "gid" | "mode">,
+  pidfile: Pick<FileStat, "size" | "mtime" | "uid" | "gid" | "mode">,
 ): Promise<ClaimRecord | undefined> {
   try {
     const opened = await openRegularFile(recordOf(place));
@@ -94,7 +94,9 @@ export async function readRecord(
     if (pid === undefined) return undefined;
     return {
       identity: { pid, startTicks: Number(start), boot, namespace: Number(namespace) },
-      isCurrent: isTimeOf(pidfile.mtime ?? 0, Number(mtime)),
+      // Its digits are all that a claim writes: where times are whole seconds, a newline shows that a
+      // daemon has written the same PID since.
+      isCurrent: pidfile.size === number.length && isTimeOf(pidfile.mtime ?? 0, Number(mtime)),
       // The path alone is not enough: in another mount namespace, or below another root directory,
       // it leads to another one.
       isByThisPath: writers === 0 && written?.getTime() === SEAL &&

@@ -72,6 +72,12 @@ const CLOCK: Row["reports"] = [
   /^unknown: .*its PID was probably recycled, or the clock was set; --exec PATH settles it/,
   /warning: .*its PID was probably recycled, or the clock was set[^]*healthcheck unhealthy/,
 ];
+const COPIED: Row["reports"] = [
+  /already exists: .*; but the claim record names another process with this PID, and the pidfile was modified, replaced or copied after that claim; if/,
+  /copied after that claim; nothing was signalled; if the service is not running, remove the pidfile; if that process is the service, remove the claim record$/m,
+  /^unknown: .*the claim record names another process with this PID/,
+  /warning: .*the claim record names another process[^]*healthcheck unhealthy/,
+];
 const RUNS_ANOTHER: Row["reports"] = [
   /was stale \(process \d+ \(sleep\) runs \S+\/sleep, not \/bin\/true\); claimed/,
   /runs \S+\/sleep, not \/bin\/true, and was not signalled; removed the stale pidfile/,
@@ -264,12 +270,14 @@ const ROWS: readonly Row[] = [
     situation: "another process with the PID of a claimed one, and a pidfile that was touched",
     arrange: `spawn; ${CLAIM} $pid; end $pid; recycle $pid; modify web.pid`,
     seen: UNCLEAR,
-    reports: [
-      /already exists: .*; but the claim record names another process with this PID, and the pidfile was modified, replaced or copied after that claim; if/,
-      /copied after that claim; nothing was signalled; if the service is not running, remove the pidfile; if that process is the service, remove the claim record$/m,
-      /^unknown: .*the claim record names another process with this PID/,
-      /warning: .*the claim record names another process[^]*healthcheck unhealthy/,
-    ],
+    reports: COPIED,
+  },
+  {
+    situation: "another process with the PID of a claimed one, which it wrote in the same second",
+    arrange: `spawn; ${CLAIM} $pid; end $pid; recycle $pid
+      time=$(stat -c %y web.pid); echo $pid > web.pid; touch -d "$time" web.pid`,
+    seen: UNCLEAR,
+    reports: COPIED,
   },
   {
     situation: "another process, a claimed pidfile that its daemon wrote later, no --exec",
