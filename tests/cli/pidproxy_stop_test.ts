@@ -16,6 +16,7 @@ import {
   SIPID,
   SLACK_MS,
   TempDir,
+  until,
 } from "../support.ts";
 import {
   background,
@@ -23,6 +24,7 @@ import {
   DAEMON,
   fastest,
   foreground,
+  isStopped,
   msUntil,
   Proxied,
   safe,
@@ -93,16 +95,22 @@ Deno.test("pidproxy reports a signal that nothing could be given", async () => {
 
 // 2. Daemons that do not stop
 
+/** Stops a process, and waits until it is: a request that comes first finds it running. */
+async function suspend(pid: number): Promise<void> {
+  Deno.kill(pid, "SIGSTOP");
+  await until(() => isStopped(pid), "it is stopped");
+}
+
 Deno.test("pidproxy continues a stopped daemon that it is asked to stop", async () => {
   await using proxied = await Proxied.start(background(), { flags: ["--wait", "5s"] });
-  Deno.kill(await proxied.daemonPid(), "SIGSTOP");
+  await suspend(await proxied.daemonPid());
   proxied.running.kill("SIGTERM");
   expectResult(await proxied.result(), { code: 0, stderr: /sent SIGTERM .*\n.*sent SIGCONT / });
 });
 
 Deno.test("pidproxy continues a stopped command, which would not notice that its daemon exits", async () => {
   await using proxied = await Proxied.start(safe());
-  Deno.kill(Number(commandOf(proxied.running.pid)), "SIGSTOP");
+  await suspend(Number(commandOf(proxied.running.pid)));
   proxied.running.kill("SIGTERM");
   await proxied.logged(/sent SIGTERM .*\n.*sent SIGCONT to process \d+ \(sh\), the command\n/);
   expectResult(await proxied.result(), { code: 0 });
