@@ -52,7 +52,8 @@ export class Stemcell implements AsyncDisposable {
     ]);
     const { pid } = booted.#namespace;
     booted.#init = Number(Deno.readTextFileSync(`/proc/${pid}/task/${pid}/children`).trim());
-    await until(() => booted.read("var/log/monit.log").includes("started"), "Monit is up");
+    const answers = async (): Promise<boolean> => (await booted.run("monit", "summary")).code === 0;
+    await until(answers, "Monit answers");
     return booted;
   }
 
