@@ -15,23 +15,16 @@ import type { Process } from "./process.ts";
 export function runsProgram({ directory }: Process, path: string): boolean | undefined {
   const thread = directory && threadWithProgram(directory);
   if (!thread) return undefined;
-  const { link, target } = thread;
-  const wanted = statOrUndefined(path);
-  const running = statOrUndefined(link);
+  const wanted = fileAt(path);
+  const running = fileAt(thread.link);
   if (running === undefined) return undefined; // it has exited, or its file server fails
-  if (wanted !== undefined && running.dev === wanted.dev && running.ino === wanted.ino) {
-    if (isExact(wanted)) return true;
-    const exact = exactFile(path);
-    if (exact === undefined) return undefined;
-    if (exact === exactFile(link)) return true;
+  if (wanted !== undefined) {
+    const isSame = areSame(running, wanted);
+    if (isSame !== false) return isSame;
   }
-  // In another mount namespace the same path can be another file.
-  if (target === `${realPath(path)} (deleted)` && sharesMounts(thread.directory)) {
-    // Unless that is the name of a file.
-    const literal = statOrUndefined(target);
-    if (literal === undefined || literal.ino !== running.ino) return true;
-  }
-  if (!wanted?.isFile) {
+  const isDeleted = wasAt(path, wanted, thread, running);
+  if (isDeleted !== false) return isDeleted;
+  if (!wanted?.info.isFile) {
     throw new CommandError(
       `--exec ${path}: ${wanted === undefined ? "no such file" : "is not a file"}; ` +
         "give the path of the program that the service runs",
@@ -74,6 +67,30 @@ function threadWithProgram(process: string): Thread | undefined {
   return undefined;
 }
 
+/**
+ * Returns whether a process runs the file that was at a path, and has been deleted; undefined if
+ * that cannot be seen.
+ */
+function wasAt(
+  path: string,
+  wanted: Found | undefined,
+  { directory, target }: Thread,
+  running: Found,
+): boolean | undefined {
+  // The path itself may have become a symlink, such as that of mysqld to mariadbd.
+  const name = [realPath(path), realName(path)].find((name) => target === `${name} (deleted)`);
+  if (name === undefined) return false;
+  const isHere = sharesMounts(directory);
+  const root = isHere ? "" : `/proc/${directory}/root`;
+  // Unless that is the name of a file.
+  if (fileAt(`${root}${target}`)?.info.ino === running.info.ino) return false;
+  if (isHere) return true;
+  // In another mount namespace, such as that of PrivateTmp=, the same path can be another file; but
+  // not if it is the same one now.
+  const successor = fileAt(`${root}${name}`);
+  return wanted && successor && areSame(successor, wanted);
+}
+
 function sharesMounts(directory: string): boolean {
   try {
     return Deno.readLinkSync(`/proc/${directory}/ns/mnt`) ===
@@ -83,12 +100,27 @@ function sharesMounts(directory: string): boolean {
   }
 }
 
-function statOrUndefined(path: string): Deno.FileInfo | undefined {
+/** A file that exists. */
+interface Found {
+  readonly path: string;
+  readonly info: Deno.FileInfo;
+}
+
+function fileAt(path: string): Found | undefined {
   try {
-    return Deno.statSync(path);
+    return { path, info: Deno.statSync(path) };
   } catch {
     return undefined;
   }
+}
+
+/** Returns whether these are one file; undefined if their numbers are rounded, and hidden. */
+function areSame(one: Found, other: Found): boolean | undefined {
+  const [a, b] = [one.info, other.info];
+  if (a.dev !== b.dev || a.ino !== b.ino) return false;
+  if (isExact(b)) return true;
+  const exact = exactFile(other.path);
+  return exact === undefined ? undefined : exact === exactFile(one.path);
 }
 
 /** Resolves the symlinks on the way to a file that may itself be missing. */
@@ -96,13 +128,17 @@ function realPath(path: string): string {
   try {
     return Deno.realPathSync(path);
   } catch {
-    const slash = path.lastIndexOf("/");
-    try {
-      return `${Deno.realPathSync(slash < 0 ? "." : path.slice(0, slash) || "/")}/${
-        path.slice(slash + 1)
-      }`.replace("//", "/");
-    } catch {
-      return path;
-    }
+    return realName(path);
+  }
+}
+
+/** Resolves the symlinks on the way to a file, which may be one itself. */
+function realName(path: string): string {
+  const slash = path.lastIndexOf("/");
+  try {
+    const directory = Deno.realPathSync(slash < 0 ? "." : path.slice(0, slash) || "/");
+    return `${directory}/${path.slice(slash + 1)}`.replace("//", "/");
+  } catch {
+    return path;
   }
 }

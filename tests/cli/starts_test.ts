@@ -211,6 +211,56 @@ Deno.test("a program counts as the deleted one only if there is no file of that 
   }
 });
 
+/** Mount namespaces, and what was made of the program's path: how its process is judged later. */
+const UPGRADES: Record<string, { service: string; upgrade: string; sipid?: string; seen: RegExp }> =
+  {
+    "replaced while it ran in a mount namespace of its own, as with PrivateTmp=": {
+      service: "unshare --mount bin/web 600 >&2 & pid=$!",
+      upgrade: "cp bin/web bin/next; mv bin/next bin/web",
+      seen: /^running \d+ \(web\), .*\nexit 0\n$/,
+    },
+    "replaced, seen from another mount namespace, as of logrotate": {
+      service: "bin/web 600 >&2 & pid=$!",
+      upgrade: "cp bin/web bin/next; mv bin/next bin/web",
+      sipid: "unshare --mount",
+      seen: /^running \d+ \(web\), .*\nexit 0\n$/,
+    },
+    "replaced by a symlink to its successor": {
+      service: "bin/web 600 >&2 & pid=$!",
+      upgrade: "cp bin/web bin/next; ln -sf next bin/web",
+      seen: /^running \d+ \(web\), .*\nexit 0\n$/,
+    },
+    "replaced at the same path in a container": {
+      service: `unshare --mount sh -c 'mount -t tmpfs tmpfs bin; cp /bin/sleep bin/web
+        bin/web 600 >&2 & echo $! >pid; wait' & until [ -s pid ]; do sleep 0.01; done; pid=$(cat pid)`,
+      upgrade: 'nsenter --target $pid --mount sh -c "cd $PWD/bin; cp web next; mv next web"',
+      seen: /^dead: process \d+ \(web\) runs \S+\/web \(deleted\), not .*\nexit 1\n$/,
+    },
+    "removed at the same path in a container": {
+      service: `unshare --mount sh -c 'mount -t tmpfs tmpfs bin; cp /bin/sleep bin/web
+        bin/web 600 >&2 & echo $! >pid; wait' & until [ -s pid ]; do sleep 0.01; done; pid=$(cat pid)`,
+      upgrade: "nsenter --target $pid --mount rm $PWD/bin/web",
+      seen: /^unknown: .*its PID was probably recycled, .* and what it runs is hidden.*\nexit 4\n$/,
+    },
+  };
+for (const [what, { service, upgrade, sipid = "", seen }] of Object.entries(UPGRADES)) {
+  Deno.test(`--exec: a program that was ${what}`, async () => {
+    using dir = new TempDir();
+    Deno.mkdirSync(dir.file("bin"));
+    const program = copySleep(dir, "bin/web");
+    const { stdout, stderr } = await inPidNamespace(
+      dir,
+      `${service}
+      until [ "$(readlink /proc/$pid/exe)" = ${program} ]; do sleep 0.01; done
+      ${upgrade}
+      printf %s $pid > web.pid; touch -d '1 hour ago' web.pid
+      status=0; ${sipid} "$SIPID" status --pid-file web.pid --exec ${program} || status=$?
+      echo "exit $status"`,
+    );
+    assertMatch(stdout, seen, stderr);
+  });
+}
+
 Deno.test("a container starts again with a pidfile on a volume that names PID 1", async () => {
   using dir = new TempDir();
   const start = dir.write(
