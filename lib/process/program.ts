@@ -81,13 +81,13 @@ function wasAt(
   const name = [realPath(path), realName(path)].find((name) => target === `${name} (deleted)`);
   if (name === undefined) return false;
   const isHere = sharesMounts(directory);
-  const root = isHere ? "" : `/proc/${directory}/root`;
+  const find = isHere ? fileAt : (path: string) => fileBelow(`/proc/${directory}/root`, path);
   // Unless that is the name of a file.
-  if (fileAt(`${root}${target}`)?.info.ino === running.info.ino) return false;
+  if (find(target)?.info.ino === running.info.ino) return false;
   if (isHere) return true;
   // In another mount namespace, such as that of PrivateTmp=, the same path can be another file; but
   // not if it is the same one now.
-  const successor = fileAt(`${root}${name}`);
+  const successor = find(name);
   return wanted && successor && areSame(successor, wanted);
 }
 
@@ -111,6 +111,22 @@ function fileAt(path: string): Found | undefined {
     return { path, info: Deno.statSync(path) };
   } catch {
     return undefined;
+  }
+}
+
+/** Finds a file below another root directory; a symlink on the way would be resolved from ours. */
+function fileBelow(root: string, path: string): Found | undefined {
+  for (let end = path.indexOf("/", 1); end > 0; end = path.indexOf("/", end + 1)) {
+    if (isSymlink(root + path.slice(0, end))) return undefined;
+  }
+  return isSymlink(root + path) ? undefined : fileAt(root + path);
+}
+
+function isSymlink(path: string): boolean {
+  try {
+    return Deno.lstatSync(path).isSymlink;
+  } catch {
+    return false; // and not a file either
   }
 }
 

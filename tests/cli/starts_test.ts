@@ -211,6 +211,9 @@ Deno.test("a program counts as the deleted one only if there is no file of that 
   }
 });
 
+/** A container with a program of its own at the path of the one here. */
+const IN_CONTAINER = `unshare --mount sh -c 'mount -t tmpfs tmpfs bin; cp /bin/sleep bin/web
+        bin/web 600 >&2 & echo $! >pid; wait' & until [ -s pid ]; do sleep 0.01; done; pid=$(cat pid)`;
 /** Mount namespaces, and what was made of the program's path: how its process is judged later. */
 const UPGRADES: Record<string, { service: string; upgrade: string; sipid?: string; seen: RegExp }> =
   {
@@ -231,14 +234,18 @@ const UPGRADES: Record<string, { service: string; upgrade: string; sipid?: strin
       seen: /^running \d+ \(web\), .*\nexit 0\n$/,
     },
     "replaced at the same path in a container": {
-      service: `unshare --mount sh -c 'mount -t tmpfs tmpfs bin; cp /bin/sleep bin/web
-        bin/web 600 >&2 & echo $! >pid; wait' & until [ -s pid ]; do sleep 0.01; done; pid=$(cat pid)`,
+      service: IN_CONTAINER,
       upgrade: 'nsenter --target $pid --mount sh -c "cd $PWD/bin; cp web next; mv next web"',
       seen: /^dead: process \d+ \(web\) runs \S+\/web \(deleted\), not .*\nexit 1\n$/,
     },
+    "replaced in a container by an absolute symlink, like the one here": {
+      service: IN_CONTAINER,
+      upgrade: `cp bin/web next; ln -sf $PWD/next bin/web
+        nsenter --target $pid --mount ln -sf $PWD/next $PWD/bin/web`,
+      seen: /^unknown: .*its PID was probably recycled, .* and what it runs is hidden.*\nexit 4\n$/,
+    },
     "removed at the same path in a container": {
-      service: `unshare --mount sh -c 'mount -t tmpfs tmpfs bin; cp /bin/sleep bin/web
-        bin/web 600 >&2 & echo $! >pid; wait' & until [ -s pid ]; do sleep 0.01; done; pid=$(cat pid)`,
+      service: IN_CONTAINER,
       upgrade: "nsenter --target $pid --mount rm $PWD/bin/web",
       seen: /^unknown: .*its PID was probably recycled, .* and what it runs is hidden.*\nexit 4\n$/,
     },
