@@ -77,6 +77,8 @@ function wasAt(
   { directory, target }: Thread,
   running: Found,
 ): boolean | undefined {
+  // The file alone was mounted, as with BindReadOnlyPaths=, and its deletion has ended that.
+  if (target === "/ (deleted)") return undefined;
   // The path itself may have become a symlink, such as that of mysqld to mariadbd.
   const name = [realPath(path), realName(path)].find((name) => target === `${name} (deleted)`);
   if (name === undefined) return false;
@@ -86,9 +88,9 @@ function wasAt(
   if (find(target)?.info.ino === running.info.ino) return false;
   if (isHere) return true;
   // In another mount namespace, such as that of PrivateTmp=, the same path can be another file; but
-  // not if it is the same one now.
+  // not if it is the same one now. If it is not, it may have been replaced between two looks.
   const successor = find(name);
-  return wanted && successor && areSame(successor, wanted);
+  return wanted && successor && areSame(successor, wanted) ? true : undefined;
 }
 
 function sharesMounts(directory: string): boolean {

@@ -1100,6 +1100,7 @@ const OTHER_TEXTS: Readonly<Record<string, string>> = {
   "client error (": "the beginning of an error of the runtime",
   "the probe's limit": "names an exception that is caught",
   "… (deleted)": "what /proc/PID/exe ends with",
+  "/ (deleted)": "all of that, where the program was mounted alone",
   "Basic …": "a header",
   "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00": "a request",
   "failed to lookup address information": "the beginning of an error of the runtime",

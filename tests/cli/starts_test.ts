@@ -211,6 +211,8 @@ Deno.test("a program counts as the deleted one only if there is no file of that 
   }
 });
 
+const HIDDEN_PROGRAM =
+  /^unknown: .*its PID was probably recycled, .* and what it runs is hidden.*\nexit 4\n$/;
 /** A container with a program of its own at the path of the one here. */
 const IN_CONTAINER = `unshare --mount sh -c 'mount -t tmpfs tmpfs bin; cp /bin/sleep bin/web
         bin/web 600 >&2 & echo $! >pid; wait' & until [ -s pid ]; do sleep 0.01; done; pid=$(cat pid)`;
@@ -236,18 +238,24 @@ const UPGRADES: Record<string, { service: string; upgrade: string; sipid?: strin
     "replaced at the same path in a container": {
       service: IN_CONTAINER,
       upgrade: 'nsenter --target $pid --mount sh -c "cd $PWD/bin; cp web next; mv next web"',
-      seen: /^dead: process \d+ \(web\) runs \S+\/web \(deleted\), not .*\nexit 1\n$/,
+      seen: HIDDEN_PROGRAM,
     },
     "replaced in a container by an absolute symlink, like the one here": {
       service: IN_CONTAINER,
       upgrade: `cp bin/web next; ln -sf $PWD/next bin/web
         nsenter --target $pid --mount ln -sf $PWD/next $PWD/bin/web`,
-      seen: /^unknown: .*its PID was probably recycled, .* and what it runs is hidden.*\nexit 4\n$/,
+      seen: HIDDEN_PROGRAM,
+    },
+    "mounted alone in the mount namespace of the service, and replaced": {
+      service:
+        `unshare --mount sh -c 'mount --bind bin/web bin/web; exec bin/web 600' >&2 & pid=$!`,
+      upgrade: "cp bin/web bin/next; mv bin/next bin/web",
+      seen: HIDDEN_PROGRAM,
     },
     "removed at the same path in a container": {
       service: IN_CONTAINER,
       upgrade: "nsenter --target $pid --mount rm $PWD/bin/web",
-      seen: /^unknown: .*its PID was probably recycled, .* and what it runs is hidden.*\nexit 4\n$/,
+      seen: HIDDEN_PROGRAM,
     },
   };
 for (const [what, { service, upgrade, sipid = "", seen }] of Object.entries(UPGRADES)) {
