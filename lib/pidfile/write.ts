@@ -76,7 +76,7 @@ function writeAndRecord(
     } catch (error) {
       if (!(error instanceof CommandError)) throw error;
       recordError = error.message;
-      refuseOldRecord(place);
+      removeOldRecord(place);
     }
   };
   if (!replaceFile(place, file, old.stat, pid, record)) {
@@ -151,7 +151,7 @@ function writeInPlace(
   record: (file: Deno.FsFile) => void,
 ): void {
   file.truncateSync(0);
-  refuseOldRecord(place);
+  removeOldRecord(place);
   file.seekSync(0, Deno.SeekMode.Start);
   try {
     writeBytes(file, String(pid));
@@ -168,7 +168,7 @@ function writeInPlace(
  *
  * @throws {CommandError} it is left
  */
-function refuseOldRecord(place: Place): void {
+function removeOldRecord(place: Place): void {
   const left = removeRecord(place);
   if (left === undefined) return;
   throw new CommandError(
