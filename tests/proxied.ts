@@ -5,6 +5,7 @@ import {
   isRunning,
   type Result,
   Running,
+  setUp,
   SIPID,
   TempDir,
   until,
@@ -20,7 +21,7 @@ export class Proxied implements AsyncDisposable {
   #running: Running | undefined;
 
   /** Starts it and waits for a line on stdout, which command and daemon share. */
-  static async start(
+  static start(
     command: (pidFile: string) => string[],
     {
       awaited = "ready",
@@ -34,12 +35,13 @@ export class Proxied implements AsyncDisposable {
     if (stale !== undefined) proxied.dir.write("daemon.pid", stale);
     const args = ["pidproxy", ...flags, proxied.pidFile, ...command(proxied.pidFile)];
     const script = 'log=$1; shift; exec "$@" 2>"$log"';
-    proxied.#running = await Running.start(
-      "sh",
-      ["-c", script, "sh", proxied.dir.file("log"), ...launcher, SIPID, ...args],
-      { awaited, cwd },
-    );
-    return proxied;
+    return setUp(proxied, async () => {
+      proxied.#running = await Running.start(
+        "sh",
+        ["-c", script, "sh", proxied.dir.file("log"), ...launcher, SIPID, ...args],
+        { awaited, cwd },
+      );
+    });
   }
 
   get running(): Running {
@@ -72,8 +74,8 @@ export class Proxied implements AsyncDisposable {
     return Number((await this.running.line(/daemon (\d+)\n/))[1]);
   }
   async [Symbol.asyncDispose](): Promise<void> {
-    const pid = /^daemon (\d+)$/m.exec(this.running.seen)?.[1];
-    await this.running[Symbol.asyncDispose]();
+    const pid = /^daemon (\d+)$/m.exec(this.#running?.seen ?? "")?.[1];
+    await this.#running?.[Symbol.asyncDispose]();
     if (pid !== undefined && isRunning(Number(pid))) Deno.kill(Number(pid), "SIGKILL");
     this.dir[Symbol.dispose]();
   }

@@ -245,6 +245,18 @@ export async function until(
   }
 }
 
+/** Sets up what was made and returns it; if that fails, disposes of it: nothing is left behind. */
+export async function setUp<T extends AsyncDisposable>(
+  made: T,
+  steps: () => Promise<unknown>,
+): Promise<T> {
+  await using partial = new AsyncDisposableStack();
+  partial.use(made);
+  await steps();
+  partial.move();
+  return made;
+}
+
 /** A process in the background, without any output; killed with the block that uses it. */
 export class Job implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
@@ -293,7 +305,7 @@ export class Running implements AsyncDisposable {
   }
 
   /** Starts a program and waits until it has printed the line `awaited`. */
-  static async start(
+  static start(
     program: string,
     args: string[],
     { awaited = "ready", ...options }: { awaited?: string } & Partial<Deno.CommandOptions> = {},
@@ -301,8 +313,7 @@ export class Running implements AsyncDisposable {
     const piped = { stdin: "null", stdout: "piped" } as const;
     const child = new Deno.Command(program, { ...options, ...piped, args }).spawn();
     const running = new Running([program, ...args].join(" "), child);
-    await running.line(new RegExp(`^${awaited}$`, "m"));
-    return running;
+    return setUp(running, () => running.line(new RegExp(`^${awaited}$`, "m")));
   }
 
   get pid(): number {

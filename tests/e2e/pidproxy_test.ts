@@ -19,13 +19,15 @@ class Supervised implements AsyncDisposable {
   ) {}
 
   static async start(daemon: Daemon): Promise<Supervised> {
-    const dir = new TempDir();
+    using partial = new DisposableStack();
+    const dir = partial.use(new TempDir());
     const place = new Place(dir);
     await daemon.prepare(place);
     const program = documented(DOCUMENTATION, daemon.program, place);
     // Only what the test adds: the rest is Supervisor's default, or the documentation's.
     const programs = { [daemon.program]: { startsecs: START_SECONDS, ...program } };
     const supervisor = await Supervisor.start(dir, programs, { isIsolated: true });
+    partial.move();
     return new Supervised(daemon, dir, place, supervisor);
   }
 

@@ -7,6 +7,7 @@ import {
   ROOT,
   run,
   Running,
+  setUp,
   SIPID,
   TempDir,
   until,
@@ -35,26 +36,29 @@ export class Stemcell implements AsyncDisposable {
    *
    * @param system the directory of the system it is a copy of; else a minimal one
    */
-  static async boot(properties: Properties, job = "web", system?: string): Promise<Stemcell> {
-    const booted = new Stemcell(job);
-    const dir = booted.#dir;
-    await booted.#compile("sipid", { "sipid/sipid": SIPID });
-    await booted.#compile("web", { "web/web.c": `${RELEASE}/src/web/web.c` });
+  static boot(properties: Properties, job = "web", system?: string): Promise<Stemcell> {
+    const stemcell = new Stemcell(job);
+    return setUp(stemcell, () => stemcell.#boot(properties, system));
+  }
+
+  async #boot(properties: Properties, system?: string): Promise<void> {
+    const dir = this.#dir;
+    await this.#compile("sipid", { "sipid/sipid": SIPID });
+    await this.#compile("web", { "web/web.c": `${RELEASE}/src/web/web.c` });
     await check(
-      ...["ruby", `${ROOT}tests/release/render.rb`, `${RELEASE}/jobs/${job}`] as const,
-      ...[dir.file(`vcap/jobs/${job}`), JSON.stringify(properties)],
+      ...["ruby", `${ROOT}tests/release/render.rb`, `${RELEASE}/jobs/${this.job}`] as const,
+      ...[dir.file(`vcap/jobs/${this.job}`), JSON.stringify(properties)],
     );
     const stemcell = system ?? (await check("sh", `${ROOT}toolchain/stemcell.sh`)).trim();
     // When it is killed, so is PID 1 of the namespace, and with that everything in it.
     const unshare = ["--mount", "--pid", "--fork", "--kill-child=SIGKILL"];
-    booted.#namespace = await Running.start("unshare", [
-      ...[...unshare, "sh", `${ROOT}tests/e2e/stemcell.sh`, stemcell, dir.path, job],
+    this.#namespace = await Running.start("unshare", [
+      ...[...unshare, "sh", `${ROOT}tests/e2e/stemcell.sh`, stemcell, dir.path, this.job],
     ]);
-    const { pid } = booted.#namespace;
-    booted.#init = Number(Deno.readTextFileSync(`/proc/${pid}/task/${pid}/children`).trim());
-    const answers = async (): Promise<boolean> => (await booted.run("monit", "summary")).code === 0;
+    const { pid } = this.#namespace;
+    this.#init = Number(Deno.readTextFileSync(`/proc/${pid}/task/${pid}/children`).trim());
+    const answers = async (): Promise<boolean> => (await this.run("monit", "summary")).code === 0;
     await until(answers, "Monit answers");
-    return booted;
   }
 
   /** Runs a package's packaging script as the BOSH director's compilation does. */

@@ -1,5 +1,5 @@
 /** A real supervisord in a separate directory, stopped by its PID. */
-import { run, type TempDir, until } from "../support.ts";
+import { run, setUp, type TempDir, until } from "../support.ts";
 
 /** The Python original, as Debian installs it. */
 export const PYTHON_PIDPROXY = "/usr/bin/pidproxy";
@@ -26,7 +26,7 @@ export class Supervisor implements AsyncDisposable {
   }
 
   /** Starts it with these programs, none of which is started by itself. */
-  static async start(
+  static start(
     dir: TempDir,
     programs: Readonly<Record<string, Program>>,
     { isIsolated = false } = {},
@@ -74,11 +74,9 @@ export class Supervisor implements AsyncDisposable {
       stderr: "null",
     }).spawn();
     const supervisor = new Supervisor(dir, child, isIsolated);
-    await until(
-      async () => (await supervisor.ctl("pid")).trim() === (isIsolated ? "1" : String(child.pid)),
-      "it answers",
-    );
-    return supervisor;
+    const pid = isIsolated ? "1" : String(child.pid);
+    const answers = async (): Promise<boolean> => (await supervisor.ctl("pid")).trim() === pid;
+    return setUp(supervisor, () => until(answers, "it answers"));
   }
 
   /** What supervisorctl prints. */

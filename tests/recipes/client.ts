@@ -1,4 +1,4 @@
-import { until } from "../support.ts";
+import { setUp, until } from "../support.ts";
 import type { Machine } from "./machine.ts";
 import type { Session } from "./recipe.ts";
 
@@ -15,7 +15,7 @@ export class Client implements AsyncDisposable {
     this.#reading = this.#read();
   }
 
-  static async connect(machine: Machine, session: Session): Promise<Client> {
+  static connect(machine: Machine, session: Session): Promise<Client> {
     const child = new Deno.Command("nsenter", {
       args: [...machine.entry(), ...session.command],
       stdin: "piped",
@@ -23,9 +23,10 @@ export class Client implements AsyncDisposable {
     }).spawn();
     const client = new Client(child, session);
     const [sent, printed] = session.before;
-    await client.#send(sent);
-    await until(() => printed.test(client.#seen), () => `it is connected: ${client.#seen}`);
-    return client;
+    return setUp(client, async () => {
+      await client.#send(sent);
+      await until(() => printed.test(client.#seen), () => `it is connected: ${client.#seen}`);
+    });
   }
 
   async #send(text: string): Promise<void> {

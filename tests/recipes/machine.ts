@@ -6,6 +6,7 @@ import {
   ROOT,
   run,
   Running,
+  setUp,
   SIPID,
   start,
   type Started,
@@ -39,26 +40,29 @@ export class Machine implements AsyncDisposable {
   private constructor() {}
 
   /** Boots it with these files, keyed by path, of which the scripts are executable. */
-  static async boot(files: ReadonlyMap<string, string>): Promise<Machine> {
+  static boot(files: ReadonlyMap<string, string>): Promise<Machine> {
     const machine = new Machine();
+    return setUp(machine, () => machine.#boot(files));
+  }
+
+  async #boot(files: ReadonlyMap<string, string>): Promise<void> {
     for (const [path, content] of files) {
-      const outside = machine.#dir.file(`files${path}`);
+      const outside = this.#dir.file(`files${path}`);
       Deno.mkdirSync(outside.replace(/\/[^/]*$/, ""), { recursive: true });
       Deno.writeTextFileSync(outside, content, {
         mode: content.startsWith("#!") ? 0o755 : 0o644,
       });
     }
-    const sipid = machine.#dir.file("files/usr/local/bin/sipid");
+    const sipid = this.#dir.file("files/usr/local/bin/sipid");
     Deno.mkdirSync(sipid.replace(/\/[^/]*$/, ""), { recursive: true });
     Deno.copyFileSync(SIPID, sipid);
     // Its own death ends PID 1 of the namespace, and that everything in it.
-    machine.#namespace = await Running.start("unshare", [
+    this.#namespace = await Running.start("unshare", [
       ...["--mount", "--pid", "--net", "--ipc", "--fork", "--kill-child=SIGKILL"],
-      ...["sh", `${ROOT}tests/recipes/machine.sh`, machine.#dir.path],
+      ...["sh", `${ROOT}tests/recipes/machine.sh`, this.#dir.path],
     ]);
-    const { pid } = machine.#namespace;
-    machine.#init = Number(Deno.readTextFileSync(`/proc/${pid}/task/${pid}/children`).trim());
-    return machine;
+    const { pid } = this.#namespace;
+    this.#init = Number(Deno.readTextFileSync(`/proc/${pid}/task/${pid}/children`).trim());
   }
 
   /** Starts a program in it. */
