@@ -45,8 +45,9 @@ export interface ClaimRecord {
 /** A longer file is not a record: PATH_MAX, an inode for each directory of it, and four numbers. */
 const MAX_RECORD_BYTES = 4_096 + 2_048 * "18446744073709551615:".length + 256;
 
-/** The modification time of a record, in milliseconds since 1970: whoever writes to it changes it. */
-const SEAL = 0;
+/** The seals lie in the years 1972 to 1976, at which no clock begins, also one that lost its time. */
+const FIRST_SEAL = Date.UTC(1972);
+const SEALS = 2 ** 27;
 
 /** The device of no directory: what was claimed there is known by its path alone. */
 const NO_DEVICE = 0;
@@ -99,7 +100,7 @@ export async function readRecord(
       isCurrent: pidfile.size === number.length && isTimeOf(pidfile.mtime ?? 0, Number(mtime)),
       // The path alone is not enough: in another mount namespace, or below another root directory,
       // it leads to another one.
-      isByThisPath: writers === 0 && written?.getTime() === SEAL &&
+      isByThisPath: writers === 0 && written?.getTime() === sealOf(Number(mtime)) &&
         claimed === place.resolved && areSame(directories, place.directories),
       // By another path it can be the same directory, as below another root directory; a restored
       // directory has the same path; and one that was moved to another disk may have left a symlink.
@@ -139,9 +140,10 @@ export function writeRecord(
       // Others can have led root here: then it is not the claim of whoever goes here by another path.
       const isLed = place.hasSharedSymlink && maySignalOthers();
       const [device, path] = isLed ? [NO_DEVICE, place.absolute] : [place.device, place.resolved];
-      const where = [device, place.directories, pidfile.mtime ?? 0, path];
+      const mtime = pidfile.mtime ?? 0;
+      const where = [device, place.directories, mtime, path];
       writeBytes(file, [...identity, ...where].join(" "));
-      seal(file);
+      seal(file, mtime);
       Deno.renameSync(temporary, record.at);
     } catch (error) {
       removeTemporary(temporary);
@@ -150,10 +152,21 @@ export function writeRecord(
   });
 }
 
-/** Gives a record the time that it keeps until somebody writes to it. */
-function seal(file: Deno.FsFile): void {
+/**
+ * Returns the seal of a record: the modification time, in milliseconds since 1970, that it keeps
+ * until somebody writes to it. Another one for each claim, a second for a millisecond, since rsync
+ * takes a file of the same size and second for one that it has copied.
+ *
+ * @param mtime of the pidfile, as the record has it
+ */
+function sealOf(mtime: number): number {
+  return FIRST_SEAL + (mtime % SEALS) * 1_000;
+}
+
+/** Seals a record that is complete. */
+function seal(file: Deno.FsFile, mtime: number): void {
   try {
-    file.utimeSync(new Date(), new Date(SEAL));
+    file.utimeSync(new Date(), new Date(sealOf(mtime)));
   } catch {
     // A file system without such times: the record means its process, and proves no place.
   }

@@ -481,6 +481,24 @@ Deno.test("a claim counts in its directory after that was copied and put back", 
   assertEquals((await inPidNamespace(dir, script)).stdout, "stopped\n");
 });
 
+Deno.test("a claim is stale after a reboot also in a backup that rsync has brought up to date", async () => {
+  using dir = new TempDir();
+  // rsync takes a file of the same size and time, in whole seconds, for one that it has copied.
+  const script = `
+    echo 1000 > /proc/sys/kernel/ns_last_pid; mkdir run
+    spawn; sipid claim --pid $pid --pid-file run/web.pid; rsync -a run/ backup
+    stat -c %s run/.web.pid.claim; end $pid
+    until [ $(date +%s) != $(stat -c %Y run/web.pid) ]; do sleep 0.01; done
+    spawn; sipid claim --pid $pid --pid-file run/web.pid; rsync -a run/ backup
+    stat -c %s run/.web.pid.claim; end $pid; recycle $pid
+    rm -r run; ${BIND_BOOT_ID}; rsync -a backup/ run
+    sipid status --pid-file run/web.pid || echo $?`;
+  const { stdout, stderr } = await inPidNamespace(dir, script);
+  const [size, other, ...status] = stdout.split("\n");
+  assertEquals(size, other, "the records have the same size");
+  assertMatch(status.join("\n"), /^dead: .* is not the one that was claimed, .*\n1\n$/, stderr);
+});
+
 Deno.test("a claim counts by its path after its directory was moved to a disk behind a symlink", async () => {
   using dir = new TempDir();
   const script = `
