@@ -106,7 +106,7 @@ function untrustedComponent(
   const isProven = !isSymlink && isProvenByRecord(state);
   const prove = state.way.hasSharedSymlink
     ? "give its path without symlinks"
-    : "write the pidfile with sipid claim";
+    : "write the pidfile with sipid claim, by this path";
   if (!may(uid) && !isProven) {
     const what = isSymlink ? "symlink" : "directory";
     return {

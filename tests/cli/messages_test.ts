@@ -238,7 +238,7 @@ const MESSAGES: Readonly<Record<string, readonly Message[]>> = {
     ],
     [
       "mkdir d; chmod 1777 d; cp web.pid d; $AS_ROOT sipid kill --pid-file d/web.pid",
-      "sipid kill: d/web.pid: may have been moved to DIR/d (mode 1777) by another user; process PID (sleep) was not signalled; write the pidfile with sipid claim, or keep it in a directory of root's",
+      "sipid kill: d/web.pid: may have been moved to DIR/d (mode 1777) by another user; process PID (sleep) was not signalled; write the pidfile with sipid claim, by this path, or keep it in a directory of root's",
     ],
     [
       "mkdir d run; chmod 1777 d; cp web.pid run; ln -s ../run d/link; $AS_ROOT sipid kill --pid-file d/link/web.pid",
