@@ -7,7 +7,7 @@ import { shellQuote } from "../shell_quote.ts";
 import type { ExistingPidfile, FileStat } from "./pidfile.ts";
 import { type Place, siblingOf } from "./place.ts";
 import { removeRecord, writeRecord } from "./record.ts";
-import { type Opened, writeBytes } from "./regular_file.ts";
+import { isNamedBy, type Opened, writeBytes } from "./regular_file.ts";
 import { createTemporary, removeTemporary } from "./temporary.ts";
 
 /** No space or quota: what is in the file now is worth more than what might fit into it. */
@@ -46,7 +46,7 @@ export function writePid(
     try {
       return writeAndRecord(place, file, old, pid, process);
     } catch (error) {
-      if (isCreated) Deno.removeSync(place.at);
+      if (isCreated && isNamedBy(place, file)) Deno.removeSync(place.at);
       throw error;
     }
   });
@@ -76,10 +76,12 @@ function writeAndRecord(
     } catch (error) {
       if (!(error instanceof CommandError)) throw error;
       recordError = error.message;
+      requireName(place, file);
       removeOldRecord(place);
     }
   };
   if (!replaceFile(place, file, old.stat, pid, record)) {
+    requireName(place, file);
     if (old.stat.links > 1) {
       throw new CommandError(
         `${shellQuote(place.path)}: has a hard link by another name; remove that`,
@@ -160,6 +162,18 @@ function writeInPlace(
     file.truncateSync(0);
     throw error;
   }
+}
+
+/**
+ * A lock holds for a file, not for its name: whoever removes the pidfile lets another claim win.
+ *
+ * @throws {CommandError} it is another file, or none, that has the name now
+ */
+function requireName(place: Place, locked: Deno.FsFile): void {
+  if (isNamedBy(place, locked)) return;
+  throw new CommandError(
+    `${shellQuote(place.path)}: was removed or replaced while it was being claimed; claim it again`,
+  );
 }
 
 /**

@@ -914,6 +914,45 @@ Deno.test("claim does not record the process that got the PID of the one it was 
   assertMatch(stderr, /process \d+ is not running; claim the PID of one that is, such as \$\$/);
 });
 
+/** What others do while a claim is about to put its files in place, its status, and that of status. */
+const MEANWHILE: Record<string, { script: string; seen: string }> = {
+  "another start removes and claims": {
+    script: "rm -f web.pid; spawn; sipid claim --pid $pid --pid-file web.pid",
+    seen: "claim: exit 1\nstatus: exit 0\n.web.pid.claim\nweb.pid\n",
+  },
+  "another directory takes away": {
+    script: "cd ..; rm -r run; mkdir run; cd run",
+    seen: "claim: exit 1\nstatus: exit 3\n",
+  },
+  "somebody removes": {
+    script: "rm -f web.pid",
+    seen: "claim: exit 0\nstatus: exit 0\n.web.pid.claim\nweb.pid\n",
+  },
+};
+for (const [what, { script, seen }] of Object.entries(MEANWHILE)) {
+  for (const [which, before] of [["new", ":"], ["stale", "echo 2147483647 > web.pid"]]) {
+    Deno.test(`claim succeeds only with its pidfile in place: ${what} a ${which} one`, async () => {
+      using dir = new TempDir();
+      const { stdout, stderr } = await inPidNamespace(
+        dir,
+        `spawn; mkdir run; cd run; ${before}
+        strace -f -o ../log -e trace=utimensat -e inject=utimensat:signal=STOP:when=1 \
+          "$SIPID" claim --pid $pid --pid-file "$PWD/web.pid" >&2 & tracer=$!
+        until grep -qs 'stopped by SIGSTOP' ../log; do sleep 0.01; done
+        ${script}
+        kill -CONT $(sed -n 's/^\\([0-9]*\\) .*stopped by.*/\\1/p' ../log | head -1)
+        status=0; wait $tracer || status=$?; echo "claim: exit $status"
+        # By the record: /bin/true would not match.
+        status=0; sipid status --pid-file web.pid --exec /bin/true >&2 || status=$?
+        echo "status: exit $status"; ls -A`,
+      );
+      assertEquals(stdout, seen, stderr);
+      const message = "web.pid: was removed or replaced while it was being claimed; claim it again";
+      assertEquals(stderr.includes(message), seen.startsWith("claim: exit 1"), stderr);
+    });
+  }
+}
+
 /** Where sipid stands still, as in a paused container, while it reads when a process started. */
 const PAUSES = ["/proc/uptime", "/proc/self/task"];
 for (const file of PAUSES) {

@@ -891,7 +891,10 @@ const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
   "cli/claim_test.ts": ["remove the pidfile if it is from another machine or container"],
   "cli/command_line_test.ts": ["waiting 0.ds of 1s: connection refused"],
   "cli/faults_test.ts": ["already exists: its program is hidden", "when it started is hidden"],
-  "cli/identity_test.ts": ["(${path}) already exists: ${reason}; ${hint}"],
+  "cli/identity_test.ts": [
+    "(${path}) already exists: ${reason}; ${hint}",
+    "web.pid: was removed or replaced while it was being claimed; claim it again",
+  ],
   "cli/kill_test.ts": [
     "survived SIGKILL: it is stopped by a debugger; ${path} is kept, so that no second instance " +
     "starts; fix what it waits for, then retry",
