@@ -115,7 +115,7 @@ export function refuseDirectory(path: string): void {
 
 /** A claim of another pidfile would replace or remove a file of such a name. */
 function refuseReserved(path: string): void {
-  const [, owner] = /(?:^|\/)\.([^/]+)\.(?:claim|new)$/.exec(path) ?? [];
+  const [, owner] = /(?:^|\/)\.([^/]+)\.(?:claim|claim-new|new)$/.exec(path) ?? [];
   if (owner === undefined) return;
   throw new CommandError(
     `${shellQuote(path)}: has a name that is reserved for claims of ${shellQuote(owner)}; ` +

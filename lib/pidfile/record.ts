@@ -127,7 +127,7 @@ export function writeRecord(
   { pid, startTicks, boot, namespace }: Identity,
   pidfile: Pick<FileStat, "mtime" | "mode" | "gid">,
 ): void {
-  const [record, temporary] = [recordOf(place), siblingOf(place, "claim.new").at];
+  const [record, temporary] = [recordOf(place), siblingOf(place, "claim-new").at];
   withHint(`cannot write the claim record ${shellQuote(record.path)}`, () => {
     const mode = pidfile.mode & ~(GROUP_WRITE | OTHERS_WRITE);
     using file = createForGroup(temporary, mode, pidfile.gid);

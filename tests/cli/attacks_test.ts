@@ -766,7 +766,7 @@ testAsRoot(
     Deno.chmodSync(dir.path, 0o1777);
     await using job = new Job();
     const path = dir.file("web.pid");
-    for (const name of [".web.pid.claim", ".web.pid.claim.new", ".web.pid.new"]) {
+    for (const name of [".web.pid.claim", ".web.pid.claim-new", ".web.pid.new"]) {
       await asNobody("sh", ["-c", `echo planted > ${dir.file(name)}`]);
     }
     // Another user cannot remove what nobody planted, and nobody's commands would believe it.

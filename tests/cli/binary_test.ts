@@ -54,7 +54,7 @@ testCompiled("a command writes only to the pidfile and its directory", async () 
   assertEquals(await written(dir, ["claim", "--pid", dead, "--pid-file", "run/web.pid"]), [
     dir.file("run"),
     dir.file("run/.web.pid.claim"),
-    dir.file("run/.web.pid.claim.new"), // becomes run/.web.pid.claim by rename
+    dir.file("run/.web.pid.claim-new"), // becomes run/.web.pid.claim by rename
     dir.file("run/.web.pid.new"), // becomes run/web.pid
     dir.file("run/web.pid"),
   ]);

@@ -253,7 +253,7 @@ Deno.test("claim replaces a temporary file that a killed claim has left behind",
   for (const content of ["", "2147483647"]) {
     using dir = new TempDir();
     const path = dir.write("web.pid", content);
-    for (const name of [".web.pid.new", ".web.pid.claim.new"]) dir.write(name, "214");
+    for (const name of [".web.pid.new", ".web.pid.claim-new"]) dir.write(name, "214");
     assertDone(await claim(Deno.pid, path));
     assertEquals(Deno.readTextFileSync(path), String(Deno.pid));
     const names = [...Deno.readDirSync(dir.path)].map(({ name }) => name).sort();

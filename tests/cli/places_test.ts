@@ -64,7 +64,7 @@ for (const path of ["run/", "run/.", "run/..", ".", "..", "./", "/"]) {
   });
 }
 
-for (const name of [".web.pid.claim", ".web.pid.new", ".web.pid.claim.new"]) {
+for (const name of [".web.pid.claim", ".web.pid.new", ".web.pid.claim-new"]) {
   Deno.test(`claim refuses the name ${name}, which a claim of another pidfile would remove`, async () => {
     using dir = new TempDir();
     const claim = ["claim", "--pid", String(Deno.pid), "--pid-file", `run/${name}`];
@@ -189,7 +189,7 @@ Deno.test("a user's record counts for them in a pidfile of root's that their gro
   expectResult(await asNobody(SIPID, status), { code: 0 });
 });
 
-for (const name of [".web.pid.new", ".web.pid.claim.new", ".web.pid.claim"]) {
+for (const name of [".web.pid.new", ".web.pid.claim-new", ".web.pid.claim"]) {
   Deno.test(`a directory with the name ${name} does not keep a claim from being made`, async () => {
     using dir = new TempDir();
     await using job = new Job();
