@@ -193,5 +193,5 @@ function butNot(target: Process, uid: number): string {
 export function untrustedOwnerReason(path: string, state: PidfileState): string | undefined {
   if (state.kind === "missing" || isOurs(state.stat.uid)) return undefined;
   return `${shellQuote(path)}: is owned by ${userName(state.stat.uid)}, ` +
-    "who could change it later; remove it";
+    "who could change it later; claim it as that user, or use another directory";
 }

@@ -905,7 +905,8 @@ const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
   ],
   "cli/trust_test.ts": [
     "is owned by nobody, but process",
-    "${path}: is owned by user ${EFFECTIVE}, who could change it later; remove it",
+    "${path}: is owned by user ${EFFECTIVE}, who could change it later; claim it as that user, or " +
+    "use another directory",
     "${path}: was stale and owned by nobody; removed",
     "cannot write ${path}: permission denied; remove it",
   ],

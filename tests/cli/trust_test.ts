@@ -339,7 +339,9 @@ Deno.test({
     const { result } = await traced(dir, inject, ["claim", "--pid", "17", "--pid-file", path]);
     expectResult(result, {
       code: 1,
-      stderr: `${path}: is owned by user ${EFFECTIVE}, who could change it later; remove it`,
+      stderr:
+        `${path}: is owned by user ${EFFECTIVE}, who could change it later; claim it as that user, or ` +
+        "use another directory",
     });
     assertEquals(Deno.readTextFileSync(path), "0");
   },
