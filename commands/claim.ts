@@ -108,7 +108,9 @@ function findConflict(
     return `${named} already exists: ${verdict.reason}; ${verdict.hint}`;
   }
   const facts = `${process.program ?? "its program is hidden"}, ${runningSince(process)}`;
-  if (isItself) return `${named} is already in the pidfile: ${facts}; there is nothing to claim`;
+  if (isItself && verdict.kind === "own") {
+    return `${named} is already in the pidfile: ${facts}; there is nothing to claim`;
+  }
   const option = exec === undefined ? "" : ` --exec ${shellQuote(exec)}`;
   const stop = process.pid === 1
     ? "remove the pidfile if it is from another machine or container"

@@ -47,7 +47,8 @@ const MAX_RECORD_BYTES = 4_096 + 2_048 * "18446744073709551615:".length + 256;
 
 /** The seals lie in the years 1972 to 1976, at which no clock begins, also one that lost its time. */
 const FIRST_SEAL = Date.UTC(1972);
-const SEALS = 2 ** 27;
+/** Milliseconds, in whole seconds. */
+const SEAL_PERIOD = 2 ** 27 * 1_000;
 
 /** The device of no directory: what was claimed there is known by its path alone. */
 const NO_DEVICE = 0;
@@ -100,7 +101,7 @@ export async function readRecord(
       isCurrent: pidfile.size === number.length && isTimeOf(pidfile.mtime ?? 0, Number(mtime)),
       // The path alone is not enough: in another mount namespace, or below another root directory,
       // it leads to another one.
-      isByThisPath: writers === 0 && written?.getTime() === sealOf(Number(mtime)) &&
+      isByThisPath: writers === 0 && isTimeOf(written?.getTime() ?? 0, sealOf(Number(mtime))) &&
         claimed === place.resolved && areSame(directories, place.directories),
       // By another path it can be the same directory, as below another root directory; a restored
       // directory has the same path; and one that was moved to another disk may have left a symlink.
@@ -154,13 +155,13 @@ export function writeRecord(
 
 /**
  * Returns the seal of a record: the modification time, in milliseconds since 1970, that it keeps
- * until somebody writes to it. Another one for each claim, a second for a millisecond, since rsync
- * takes a file of the same size and second for one that it has copied.
+ * until somebody writes to it. It moves with the pidfile's, but for a step back every four years, so
+ * that what copies by size and time (`rsync`, `cp -u`) copies both or neither.
  *
  * @param mtime of the pidfile, as the record has it
  */
 function sealOf(mtime: number): number {
-  return FIRST_SEAL + (mtime % SEALS) * 1_000;
+  return FIRST_SEAL + mtime % SEAL_PERIOD;
 }
 
 /** Seals a record that is complete. */
@@ -209,10 +210,10 @@ function lastOf(directories: string): string {
 }
 
 /**
- * Returns whether a pidfile with this modification time has the content that was claimed: its own
+ * Returns whether a file with this modification time has the content of the claim: it is its own
  * file, or a copy that kept the time, whose inode is another one. An archive may keep whole seconds
  * only; a later change has a later time.
  */
-function isTimeOf(modified: number, claimed: number): boolean {
-  return modified === claimed || modified === Math.floor(claimed / 1_000) * 1_000;
+function isTimeOf(modified: number, made: number): boolean {
+  return modified === made || modified === Math.floor(made / 1_000) * 1_000;
 }

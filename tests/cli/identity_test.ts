@@ -481,22 +481,64 @@ Deno.test("a claim counts in its directory after that was copied and put back", 
   assertEquals((await inPidNamespace(dir, script)).stdout, "stopped\n");
 });
 
-Deno.test("a claim is stale after a reboot also in a backup that rsync has brought up to date", async () => {
-  using dir = new TempDir();
-  // rsync takes a file of the same size and time, in whole seconds, for one that it has copied.
-  const script = `
+// What has the size of the copy and its time, with rsync in whole seconds, counts as copied.
+for (const copy of ["rsync -a", "cp -au"]) {
+  Deno.test(`a claim is stale after a reboot also in a backup that ${copy} has brought up to date`, async () => {
+    using dir = new TempDir();
+    const script = `
     echo 1000 > /proc/sys/kernel/ns_last_pid; mkdir run
-    spawn; sipid claim --pid $pid --pid-file run/web.pid; rsync -a run/ backup
+    spawn; sipid claim --pid $pid --pid-file run/web.pid; ${copy} run/. backup
     stat -c %s run/.web.pid.claim; end $pid
     until [ $(date +%s) != $(stat -c %Y run/web.pid) ]; do sleep 0.01; done
-    spawn; sipid claim --pid $pid --pid-file run/web.pid; rsync -a run/ backup
+    spawn; sipid claim --pid $pid --pid-file run/web.pid; ${copy} run/. backup
     stat -c %s run/.web.pid.claim; end $pid; recycle $pid
-    rm -r run; ${BIND_BOOT_ID}; rsync -a backup/ run
+    rm -r run; ${BIND_BOOT_ID}; ${copy} backup/. run
     sipid status --pid-file run/web.pid || echo $?`;
+    const { stdout, stderr } = await inPidNamespace(dir, script);
+    const [size, other, ...status] = stdout.split("\n");
+    assertEquals(size, other, "the records have the same size");
+    assertMatch(status.join("\n"), /^dead: .* is not the one that was claimed, .*\n1\n$/, stderr);
+  });
+}
+
+// The number of a copied installation's process is that of the original's, which runs.
+Deno.test("a running installation that is copied twice is told from its copy", async () => {
+  using dir = new TempDir();
+  const script = `
+    echo 1000 > /proc/sys/kernel/ns_last_pid; mkdir blue
+    spawn; sipid claim --pid $pid --pid-file blue/web.pid; rsync -a blue/ green; end $pid
+    until [ $(date +%s) != $(stat -c %Y blue/web.pid) ]; do sleep 0.01; done
+    spawn; sipid claim --pid $pid --pid-file blue/web.pid; rsync -a blue/ green
+    sipid kill --pid-file green/web.pid || echo refused; is_running $pid && echo running`;
   const { stdout, stderr } = await inPidNamespace(dir, script);
-  const [size, other, ...status] = stdout.split("\n");
-  assertEquals(size, other, "the records have the same size");
-  assertMatch(status.join("\n"), /^dead: .* is not the one that was claimed, .*\n1\n$/, stderr);
+  assertEquals(stdout, "refused\nrunning\n", stderr);
+  assertMatch(stderr, /it was claimed as \S+\/blue\/web\.pid/);
+});
+
+Deno.test("claim names what is unclear also where the pidfile names the process itself", async () => {
+  using dir = new TempDir();
+  await using job = new Job();
+  const path = dir.write("web.pid", String(job.pid));
+  const inAnHour = Date.now() / 1000 + 3_600;
+  Deno.utimeSync(path, inAnHour, inAnHour);
+  expectResult(await sipid("claim", "--pid", String(job.pid), "--pid-file", path), {
+    code: 1,
+    stderr: "already exists: ",
+  });
+});
+
+Deno.test("claims of NAME and NAME.claim do not mix, whenever they come", async () => {
+  using dir = new TempDir();
+  const script = `
+    spawn; strace -f -o log -e trace=utimensat -e inject=utimensat:signal=STOP:when=1 \\
+      "$SIPID" claim --pid $pid --pid-file web & tracer=$!
+    until grep -qs 'stopped by SIGSTOP' log; do sleep 0.01; done
+    sipid claim --pid $pid --pid-file web.claim
+    kill -CONT $(sed -n 's/^\\([0-9]*\\) .*stopped by.*/\\1/p' log | head -1); wait $tracer; rm log
+    # By the records: /bin/true would not match.
+    for name in web web.claim; do sipid status --pid-file $name --exec /bin/true >&2; done; ls -A`;
+  const { stdout, stderr } = await inPidNamespace(dir, script);
+  assertEquals(stdout, ".web.claim\n.web.claim.claim\nweb\nweb.claim\n", stderr);
 });
 
 Deno.test("a claim counts by its path after its directory was moved to a disk behind a symlink", async () => {
